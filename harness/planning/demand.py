@@ -1,0 +1,134 @@
+"""Which stages must still run, given what is recorded, and which can not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from harness.graph import Choice, Node, Stage
+
+NOT_TRAINED = "not_trained"
+State = Literal["done", "needed", "diverged", "blocked"]
+
+
+class Record(Protocol):
+    """What demand must know of a stage that has run."""
+
+    @property
+    def status(self) -> str:
+        """``ok`` or ``diverged``."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Flags such as ``not_trained``."""
+
+    @property
+    def value(self) -> str | None:
+        """The JSON text of a small value."""
+
+    @property
+    def artifact(self) -> object | None:
+        """Where the artifact is, if it was kept."""
+
+    @property
+    def code(self) -> str | None:
+        """The digest of the code that made it."""
+
+
+class Records(Protocol):
+    """Stage records by key."""
+
+    def get(self, key: str, /) -> Record | None:
+        """Return the record that counts for a key."""
+
+
+@dataclass
+class Demand:
+    """The state of every stage that some trial wants.
+
+    ``needed`` holds the stages to run, inputs first; ``blocked`` those that cannot run, with the reason; ``choices``
+    those whose option is not yet known or not yet tested.
+    """
+
+    records: Records
+    withdrawn: Set[str] = frozenset()
+    skip_untrained: bool = True
+    needed: dict[str, Stage] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, Choice] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
+
+    def record(self, key: str) -> Record | None:
+        """The record that counts for a key, unless it is to be made again."""
+        return None if key in self.withdrawn else self.records.get(key)
+
+    def want_trial(self, terminal: Node) -> State:
+        """Ask for a trial's outcome."""
+        if isinstance(terminal, Choice):
+            return self._want_choice(terminal)
+        assert isinstance(terminal, Stage)
+        return self.want(terminal)
+
+    def want(self, stage: Stage) -> State:
+        """Ask for a stage's result: done, to be run, diverged when it was last run, or blocked by an input."""
+        known = self.states.get(stage.key)
+        if known is None:
+            known = self.states[stage.key] = self._decide(stage)
+        return known
+
+    def _decide(self, stage: Stage) -> State:
+        record = self.record(stage.key)
+        if record is not None and record.status == "diverged":
+            return "diverged"
+        if record is not None and (stage.kind.result != "artifact" or record.artifact is not None):
+            return "done"
+        reason = self._obstacle(stage)
+        if reason is not None:
+            self.blocked[stage.key] = reason
+            return "blocked"
+        self.needed[stage.key] = stage
+        return "needed"
+
+    def _obstacle(self, stage: Stage) -> str | None:
+        """Ask for the inputs; say why the stage cannot run, if so."""
+        found = None
+        for name, needed in stage.named_inputs():
+            state = self.want(needed)
+            if state == "diverged" and name not in stage.kind.tolerates:
+                found = found or f"input {name} ({needed.kind.name} {needed.key[:8]}) diverged"
+            elif state == "blocked":
+                found = found or self.blocked[needed.key]
+            elif state == "done" and self.skip_untrained and name in stage.kind.needs_trained:
+                record = self.record(needed.key)
+                if record is not None and NOT_TRAINED in record.flags:
+                    found = found or f"input {name} ({needed.kind.name} {needed.key[:8]}) was not trained"
+        return found
+
+    def _want_choice(self, choice: Choice) -> State:
+        known = self.states.get(choice.key)
+        if known is None:
+            known = self.states[choice.key] = self._decide_choice(choice)
+        return known
+
+    def _decide_choice(self, choice: Choice) -> State:
+        record = self.record(choice.key)
+        if record is not None:
+            return "diverged" if record.status == "diverged" else "done"
+        state = self.want(choice.selector)
+        if state in ("diverged", "blocked"):
+            self.blocked[choice.key] = self.blocked.get(choice.selector.key, "no candidate could be selected")
+            return "blocked"
+        self.choices[choice.key] = choice
+        return "needed"
+
+
+def rerun_after(nodes: Iterable[Node], stale: Set[str]) -> set[str]:
+    """Return the keys to make again: the stale ones and all that was made from them. ``nodes``: inputs first."""
+    again = set(stale)
+    if again:
+        for node in nodes:
+            options = node.options if isinstance(node, Choice) else ()
+            if any(item.key in again for item in (*node.inputs, *options)):
+                again.add(node.key)
+    return again

@@ -1,0 +1,122 @@
+"""A plan as text for people and as JSON for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.planning.plan import KindCounts, Plan
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """Return the contract of ``harness plan --json``."""
+    cost = plan.cost
+    return {
+        "study": plan.study.name,
+        "trials": plan.trials,
+        "trials_done": plan.trials_done,
+        "candidates": plan.candidates,
+        "stages_needed": plan.stages_needed,
+        "stages_done": plan.stages_done,
+        "stages_blocked": len(plan.blocked),
+        "stages": {count.kind: _count_json(count) for count in plan.counts},
+        "excluded": plan.excluded,
+        "stale": [{"kind": item.kind, "count": item.count, "changed": list(item.changed)} for item in plan.stale],
+        "bytes": {"stored": plan.bytes_done, "needed": plan.bytes_needed},
+        "cost": {"seconds": cost.seconds, "low": cost.low, "high": cost.high, "unknown": list(cost.unknown)},
+    }
+
+
+def _count_json(count: KindCounts) -> dict[str, int]:
+    return {
+        "needed": count.needed,
+        "done": count.done,
+        "blocked": count.blocked,
+        "chosen_later": count.chosen_later,
+        "alone": count.alone,
+        "saved": count.saved,
+    }
+
+
+def plan_text(plan: Plan) -> str:
+    """Return what ``harness plan`` prints."""
+    lines = [f"study {plan.study.name}: {_trials(plan)}", ""]
+    lines += _stage_table(plan)
+    lines += ["", f"artifacts: {_bytes(plan.bytes_done)} stored, {_bytes(plan.bytes_needed)} to come"]
+    lines.append(f"work left: {_cost(plan)}")
+    if plan.excluded:
+        lines += ["", "excluded:"]
+        lines += [f"  {count:>9,}  {reason}" for reason, count in plan.excluded.items()]
+    if plan.blocked:
+        lines += ["", "cannot run:"]
+        lines += [f"  {count:>9,}  {reason}" for reason, count in _tally(plan.blocked.values()).items()]
+    if plan.stale:
+        lines += ["", "stale (made by other code than today's):"]
+        lines += [f"  {item.count:>9,}  {item.kind}: {_changed(item.changed)}" for item in plan.stale]
+    return "\n".join(lines)
+
+
+def _trials(plan: Plan) -> str:
+    parts = [f"{plan.trials:,} trials", f"{plan.trials_done:,} done"]
+    if plan.candidates:
+        parts.append(f"{plan.candidates:,} candidates")
+    if plan.excluded:
+        parts.append(f"{sum(plan.excluded.values()):,} cells excluded")
+    return ", ".join(parts)
+
+
+def _stage_table(plan: Plan) -> list[str]:
+    head = ("stage", "needed", "done", "blocked", "alone", "saved by sharing")
+    rows = [
+        (
+            count.kind,
+            f"{count.needed:,}" + (f" ({count.chosen_later:,} chosen later)" if count.chosen_later else ""),
+            f"{count.done:,}",
+            f"{count.blocked:,}",
+            f"{count.alone:,}",
+            f"{count.saved:,}",
+        )
+        for count in plan.counts
+    ]
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(pairs)).rstrip()
+        for pairs in (list(zip(row, widths, strict=True)) for row in [head, *rows])
+    ]
+
+
+def _cost(plan: Plan) -> str:
+    if plan.stages_needed == 0:
+        return "nothing"
+    cost = plan.cost
+    if cost.seconds is None:
+        return f"{plan.stages_needed:,} stages, time unknown (no past runs of {', '.join(cost.unknown)})"
+    interval = "" if cost.low is None or cost.high is None else f" ({_seconds(cost.low)} to {_seconds(cost.high)})"
+    return f"{plan.stages_needed:,} stages, {_seconds(cost.seconds)} on one worker{interval}"
+
+
+def _seconds(value: float) -> str:
+    if value < 120:
+        return f"{value:.3g} s"
+    return f"{value / 60:.3g} min" if value < 7200 else f"{value / 3600:.3g} h"
+
+
+def _bytes(count: int | None) -> str:
+    if count is None:
+        return "unknown"
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.3g} {_UNITS[unit]}"
+
+
+def _tally(reasons: Any) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for reason in reasons:
+        found[reason] = found.get(reason, 0) + 1
+    return found
+
+
+def _changed(modules: tuple[str, ...]) -> str:
+    return ", ".join(modules) + " changed" if modules else "which code changed is not known"
