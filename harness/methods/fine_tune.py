@@ -1,0 +1,84 @@
+"""Fine-tuning: all of the source's network is trained on, with a new head."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from harness.graph import Stage
+from harness.methods.base import Trial, method
+from harness.methods.sources import Training, refuse_peeking, source_weights, trained, training
+from harness.methods.views import as_seen
+from harness.training.stages import adapt, evaluate
+
+
+@method("fine_tune")
+def fine_tune(
+    trial: Trial,
+    *,
+    shots: int | Literal["all"] = "all",
+    steps: int = 200,
+    epochs: int | None = None,
+    batch_size: int = 64,
+    optimiser: Literal["sgd", "adam"] = "sgd",
+    lr: float = 0.1,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    schedule: Literal["constant", "cosine"] = "cosine",
+    clip: float | None = None,
+    head: Literal["fresh", "kept"] = "fresh",
+    source_shots: int | Literal["all"] = "all",
+    source_steps: int = 200,
+    source_epochs: int | None = None,
+    source_batch_size: int = 64,
+    source_optimiser: Literal["sgd", "adam"] = "sgd",
+    source_lr: float = 0.1,
+    source_momentum: float = 0.9,
+    source_weight_decay: float = 0.0,
+    source_schedule: Literal["constant", "cosine"] = "cosine",
+    source_clip: float | None = None,
+) -> Stage:
+    """Train on from the source's weights; without a source, train from nothing on the target alone.
+
+    epochs, when given, decides instead of steps. head: a fresh one, or the source's where the classes are as many.
+    """
+    trial = as_seen(trial)
+    how = training(shots, steps, epochs, batch_size, optimiser, lr, momentum, weight_decay, schedule, clip)
+    init = source_weights(
+        trial,
+        training(
+            source_shots,
+            source_steps,
+            source_epochs,
+            source_batch_size,
+            source_optimiser,
+            source_lr,
+            source_momentum,
+            source_weight_decay,
+            source_schedule,
+            source_clip,
+        ),
+    )
+    if init is None:
+        net = trained(trial, trial.target, how, trial.fit_splits, trial.seed)
+    else:
+        net = _adapted(trial, init, how, head)
+    return evaluate.bind(
+        task=trial.target, weights=net, backbone=trial.backbone, splits=trial.eval_splits, numerics=trial.numerics
+    )
+
+
+def _adapted(trial: Trial, init: Stage, how: Training, head: str) -> Stage:
+    refuse_peeking(trial, trial.fit_splits)
+    return adapt.bind(
+        task=trial.target,
+        init=init,
+        backbone=trial.backbone,
+        budget=how.budget,
+        optimiser=how.optimiser,
+        shots=how.shots,
+        splits=trial.fit_splits,
+        head=head,
+        rule=trial.checkpoint,
+        numerics=trial.numerics,
+        seed=trial.seed,
+    )

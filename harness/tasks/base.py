@@ -1,0 +1,215 @@
+"""What a task is, and the decorator that registers one.
+
+A `Task` is cheap: making one reads no data. It says what the data are (its identity goes into keys) and knows how to
+load them (`split`). Labels are 0 .. n_classes-1 in the order of `class_names`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec
+
+from harness.errors import HarnessError, suggest
+from harness.registry import TASKS
+from harness.signatures import Parameter, parameters_of, summary_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SplitName = Literal["train", "val", "test"]
+SPLITS: Final[tuple[SplitName, ...]] = ("train", "val", "test")
+
+Attribute = str | int
+
+
+@dataclass(frozen=True)
+class Split:
+    """The examples of one split: inputs [n, *input_shape] float32, labels [n] int64."""
+
+    inputs: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return int(self.labels.shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A data set with named splits and one primary metric.
+
+    data: what makes the data what they are, known without loading them (provider, digest, split rule, transform);
+        with the name, the version and the shapes it is the task's identity.
+    load: split name -> Split; a function of a module, or a `functools.partial` of one, so that it can be sent to
+        another process.
+    code: names of the modules whose code makes the data.
+    class_sizes: examples of each class in each split, where known; derived tasks need them.
+    attributes: what pairs may be chosen by (family, domain, ...); they are in no key.
+    """
+
+    name: str
+    n_classes: int
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    sizes: Mapping[str, int]
+    data: Mapping[str, Any]
+    load: Callable[[str], Split] = field(repr=False)
+    class_sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    metric: str = "accuracy"
+    higher_is_better: bool = True
+    version: int = 1
+    code: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.class_names) != self.n_classes:
+            raise HarnessError(f"task {self.name!r}: {self.n_classes} classes but {len(self.class_names)} class names")
+        if len(set(self.class_names)) != self.n_classes:
+            raise HarnessError(f"task {self.name!r}: two classes have the same name")
+        unknown = sorted(set(self.sizes) - set(SPLITS))
+        if unknown:
+            raise HarnessError(f"task {self.name!r}: unknown split {unknown[0]!r}{suggest(unknown[0], SPLITS)}")
+        for split, counts in self.class_sizes.items():
+            if len(counts) != self.n_classes or sum(counts) != self.sizes.get(split):
+                raise HarnessError(f"task {self.name!r}, split {split!r}: class sizes do not add up to its size")
+
+    def split(self, name: str) -> Split:
+        """Load one split and check it against what the task declares.
+
+        Raises HarnessError for an unknown split and for data that differ from the declared size or shape.
+        """
+        if name not in self.sizes:
+            raise HarnessError(f"task {self.name!r} has no split {name!r}{suggest(name, self.sizes)}")
+        loaded = self.load(name)
+        expected = (self.sizes[name], *self.input_shape)
+        if tuple(loaded.inputs.shape) != expected or tuple(loaded.labels.shape) != expected[:1]:
+            raise HarnessError(
+                f"task {self.name!r}, split {name!r}: inputs {tuple(loaded.inputs.shape)} and labels "
+                f"{tuple(loaded.labels.shape)}, but the task declares {expected}"
+            )
+        return loaded
+
+    def identity(self) -> Mapping[str, Any]:
+        """What makes this task itself, for keys: never a path, a machine or a time."""
+        return self._identity
+
+    @functools.cached_property
+    def _identity(self) -> Mapping[str, Any]:
+        return {
+            "task": self.name,
+            "version": self.version,
+            "data": dict(self.data),
+            "classes": list(self.class_names),
+            "input_shape": list(self.input_shape),
+            "sizes": dict(self.sizes),
+            "metric": self.metric,
+        }
+
+    def modules(self) -> tuple[str, ...]:
+        """Names of the modules whose code makes this task."""
+        return self.code
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Task) and self.identity() == other.identity()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.version))
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class TaskSet:
+    """Several tasks taken together as one source, in the order given."""
+
+    tasks: tuple[Task, ...]
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise HarnessError("a task set needs at least one task")
+        names = [task.name for task in self.tasks]
+        if len(set(names)) != len(names):
+            raise HarnessError(f"a task set names a task twice: {', '.join(names)}")
+
+    @property
+    def name(self) -> str:
+        """The names of the tasks joined by ` + `."""
+        return " + ".join(task.name for task in self.tasks)
+
+    def identity(self) -> Mapping[str, Any]:
+        """The identities of the tasks, in order."""
+        return {"task_set": [dict(task.identity()) for task in self.tasks]}
+
+    def modules(self) -> tuple[str, ...]:
+        """Names of the modules whose code makes these tasks."""
+        return tuple(dict.fromkeys(module for task in self.tasks for module in task.modules()))
+
+    def __str__(self) -> str:
+        return self.name
+
+
+P = ParamSpec("P")
+
+
+class TaskEntry(Generic[P]):
+    """A registered task: called with its parameters it gives a `Task`."""
+
+    def __init__(self, name: str, factory: Callable[P, Task], attributes: Mapping[str, Attribute]) -> None:
+        self.name = name
+        self.factory = factory
+        self.attributes = dict(attributes)
+        self.parameters: Mapping[str, Parameter] = parameters_of(factory)
+        self.summary = summary_of(factory)
+        functools.update_wrapper(self, factory)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Task:
+        """Make the task, named by its reference (`half(of=digits_upright, split=0, side=a)`)."""
+        given = dict(zip(self.parameters, args, strict=False)) | kwargs
+        made = self.factory(*args, **kwargs)
+        chosen = {
+            key: given[key] for key, known in self.parameters.items() if key in given and given[key] != known.default
+        }
+        return replace(
+            made,
+            name=reference(self.name, chosen),
+            attributes={**made.attributes, **self.attributes},
+            code=tuple(dict.fromkeys((*made.code, self.factory.__module__))),
+        )
+
+    def __repr__(self) -> str:
+        return f"TaskEntry({self.name!r})"
+
+
+def task(name: str, **attributes: Attribute) -> Callable[[Callable[P, Task]], TaskEntry[P]]:
+    """Register a function that makes a task under `name`; `attributes` can be matched by pairs (family, domain).
+
+    The function's parameters are the parameters of the reference `name(key=value, ...)`. The name and the module that
+    it gives the Task are replaced by the registered ones.
+    """
+
+    def register(factory: Callable[P, Task]) -> TaskEntry[P]:
+        entry = TaskEntry(name, factory, attributes)
+        TASKS.register(name, entry, factory.__module__, **attributes)
+        return entry
+
+    return register
+
+
+def reference(name: str, arguments: Mapping[str, object]) -> str:
+    """Return the canonical text of a reference: `name`, or `name(key=value, ...)` in the order given."""
+    if not arguments:
+        return name
+    inner = ", ".join(f"{key}={_written(value)}" for key, value in arguments.items())
+    return f"{name}({inner})"
+
+
+def _written(value: object) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(_written(item) for item in value)}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    return str(value)

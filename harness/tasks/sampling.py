@@ -1,0 +1,34 @@
+"""Few-shot samples: n examples of each class, chosen by a generator that knows nothing of method or source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Shots = int | Literal["all"]
+
+
+def few_shot(labels: Tensor, shots: Shots, generator: torch.Generator) -> Tensor:
+    """Return the positions in `labels` [n] of `shots` examples of each class, or of all.
+
+    They come in rounds, one of each class, so that with generators of the same seed a smaller sample is the beginning
+    of a larger one. Raises HarnessError when a class has too few examples.
+    """
+    import torch
+
+    if shots == "all":
+        return torch.arange(labels.shape[0])
+    if shots < 1:
+        raise HarnessError(f"shots must be at least 1 or 'all', not {shots}")
+    rounds = []
+    for label in sorted(set(labels.tolist())):
+        members = (labels == label).nonzero().flatten()
+        if members.shape[0] < shots:
+            raise HarnessError(f"{shots} shots asked for, but class {label} has {members.shape[0]} examples")
+        rounds.append(members[torch.randperm(members.shape[0], generator=generator)[:shots]])
+    return torch.stack(rounds, dim=1).flatten()

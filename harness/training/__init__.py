@@ -1,0 +1,1 @@
+"""Training: the loop, schedules, budgets, evaluation, and the stages made of them."""

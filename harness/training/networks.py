@@ -1,0 +1,107 @@
+"""Several networks of one kind as one tensor program, none of which can see another.
+
+Parameters are stacked: tensor `name` is [width, *shape]. Every operation acts on each member by itself (`vmap`), no
+number of one member is ever added to another's, so a member's result is the same, bit for bit, whoever its neighbours
+are, and a NaN stays where it is.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from harness.backbones.base import HEAD, Backbone
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+class StackedNetwork:
+    """The function of a backbone for stacked parameters and inputs.
+
+    n_classes None leaves the head away: the result is features.
+    """
+
+    def __init__(
+        self, backbone: Backbone, input_shape: tuple[int, ...], n_classes: int | None, *, compiled: bool = False
+    ) -> None:
+        import torch
+        from torch.func import functional_call, vmap
+
+        whole = backbone.build(n_classes or 1, input_shape, torch.Generator())
+        network = (whole if n_classes is not None else whole[:-1]).to("meta")
+
+        def one(parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
+            result: Tensor = functional_call(network, parameters, (inputs,))
+            return result.flatten(1)
+
+        self.names = tuple(name for name, _ in network.named_parameters())
+        stacked = vmap(one, randomness="error")
+        self._call = torch.compile(stacked) if compiled else stacked
+
+    def __call__(self, parameters: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Map inputs [width, n, *input_shape] to logits [width, n, n_classes] or features [width, n, feature_width]."""
+        result: Tensor = self._call({name: parameters[name] for name in self.names}, inputs)
+        return result
+
+
+@functools.lru_cache(maxsize=64)
+def stacked_network(
+    backbone: Backbone, input_shape: tuple[int, ...], n_classes: int | None, compiled: bool = False
+) -> StackedNetwork:
+    """Return the function of a backbone, made once a process: making it, and compiling it, costs more than a call."""
+    return StackedNetwork(backbone, input_shape, n_classes, compiled=compiled)
+
+
+def fresh(
+    backbone: Backbone, n_classes: int, input_shape: tuple[int, ...], generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Return the initial parameters of one network by name, checked against the layers that the backbone names."""
+    network = backbone.build(n_classes, input_shape, generator)
+    children = tuple(name for name, _ in network.named_children())
+    if children != backbone.layers or children[-1] != HEAD:
+        raise HarnessError(f"backbone {backbone.name!r} builds layers {children} but names {backbone.layers}")
+    _refuse_state(backbone, network)
+    return {name: parameter.detach() for name, parameter in network.named_parameters()}
+
+
+def _refuse_state(backbone: Backbone, network: nn.Module) -> None:
+    for name, _ in network.named_buffers():
+        raise HarnessError(f"backbone {backbone.name!r} keeps state beside its parameters ({name}), as batch norm does")
+
+
+def stack(members: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Stack the tensors of equal name of all members along a new first dimension."""
+    import torch
+
+    return {name: torch.stack([member[name] for member in members]) for name in members[0]}
+
+
+def unstack(stacked: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
+    """Return one member's tensors, as copies of their own."""
+    return {name: tensor[index].detach().clone() for name, tensor in stacked.items()}
+
+
+def transplant(
+    weights: Mapping[str, Tensor], into: Mapping[str, Tensor], *, head: bool, origin: str
+) -> dict[str, Tensor]:
+    """Return the parameters `into` with those of `weights` put in their place; the head's too when `head` says so.
+
+    Raises HarnessError when a tensor is missing or has another shape.
+    """
+    result = dict(into)
+    for name, fresh_one in into.items():
+        if name.startswith(f"{HEAD}.") and not head:
+            continue
+        if name not in weights:
+            raise HarnessError(f"the weights of {origin} have no tensor {name!r}, which this backbone needs")
+        if weights[name].shape != fresh_one.shape:
+            raise HarnessError(
+                f"the weights of {origin} have {name!r} of shape {tuple(weights[name].shape)}, "
+                f"this backbone needs {tuple(fresh_one.shape)}"
+            )
+        result[name] = weights[name].to(fresh_one.dtype)
+    return result
