@@ -19,7 +19,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word most like ``word``, or None when none is alike."""
     candidates = sorted(set(known))
     folded = {name.casefold(): name for name in reversed(candidates)}
-    match = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.5)
+    match = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
     return folded[match[0]] if match else None
 
 

@@ -12,35 +12,62 @@ NOT_TRAINED = "not_trained"
 State = Literal["done", "needed", "diverged", "blocked"]
 
 
-class Record(Protocol):
-    """What demand must know of a stage that has run."""
+class Sized(Protocol):
+    """Where an artifact lies."""
 
     @property
-    def status(self) -> str:
-        """``ok`` or ``diverged``."""
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """Flags such as ``not_trained``."""
-
-    @property
-    def value(self) -> str | None:
-        """The JSON text of a small value."""
-
-    @property
-    def artifact(self) -> object | None:
-        """Where the artifact is, if it was kept."""
-
-    @property
-    def code(self) -> str | None:
-        """The digest of the code that made it."""
+    def nbytes(self) -> int:
+        """Its size."""
 
 
 class Records(Protocol):
-    """Stage records by key."""
+    """What is recorded of the stages that have run, by key."""
 
-    def get(self, key: str, /) -> Record | None:
-        """Return the record that counts for a key."""
+    def status(self, key: str, /) -> str | None:
+        """``ok`` or ``diverged``; None when the key has no record."""
+
+    def flags(self, key: str, /) -> tuple[str, ...]:
+        """Flags such as ``not_trained``."""
+
+    def value(self, key: str, /) -> str | None:
+        """The JSON text of a small value."""
+
+    def artifact(self, key: str, /) -> Sized | None:
+        """Where the artifact is, if it was kept."""
+
+    def code(self, key: str, /) -> str | None:
+        """The digest of the code that made it."""
+
+    def kind(self, key: str, /) -> str | None:
+        """The name of the stage kind."""
+
+
+class NoRecords:
+    """The records of a store that does not exist yet."""
+
+    def status(self, _key: str, /) -> str | None:
+        """Nothing has run."""
+        return None
+
+    def flags(self, _key: str, /) -> tuple[str, ...]:
+        """No flags."""
+        return ()
+
+    def value(self, _key: str, /) -> str | None:
+        """No value."""
+        return None
+
+    def artifact(self, _key: str, /) -> Sized | None:
+        """No artifact."""
+        return None
+
+    def code(self, _key: str, /) -> str | None:
+        """No code."""
+        return None
+
+    def kind(self, _key: str, /) -> str | None:
+        """No kind."""
+        return None
 
 
 @dataclass
@@ -59,9 +86,9 @@ class Demand:
     choices: dict[str, Choice] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
 
-    def record(self, key: str) -> Record | None:
-        """The record that counts for a key, unless it is to be made again."""
-        return None if key in self.withdrawn else self.records.get(key)
+    def status(self, key: str) -> str | None:
+        """The status of the record that counts for a key; None when there is none or it is to be made again."""
+        return None if key in self.withdrawn else self.records.status(key)
 
     def want_trial(self, terminal: Node) -> State:
         """Ask for a trial's outcome."""
@@ -78,10 +105,10 @@ class Demand:
         return known
 
     def _decide(self, stage: Stage) -> State:
-        record = self.record(stage.key)
-        if record is not None and record.status == "diverged":
+        status = self.status(stage.key)
+        if status == "diverged":
             return "diverged"
-        if record is not None and (stage.kind.result != "artifact" or record.artifact is not None):
+        if status is not None and (stage.kind.result != "artifact" or self.records.artifact(stage.key) is not None):
             return "done"
         reason = self._obstacle(stage)
         if reason is not None:
@@ -100,8 +127,7 @@ class Demand:
             elif state == "blocked":
                 found = found or self.blocked[needed.key]
             elif state == "done" and self.skip_untrained and name in stage.kind.needs_trained:
-                record = self.record(needed.key)
-                if record is not None and NOT_TRAINED in record.flags:
+                if NOT_TRAINED in self.records.flags(needed.key):
                     found = found or f"input {name} ({needed.kind.name} {needed.key[:8]}) was not trained"
         return found
 
@@ -112,9 +138,9 @@ class Demand:
         return known
 
     def _decide_choice(self, choice: Choice) -> State:
-        record = self.record(choice.key)
-        if record is not None:
-            return "diverged" if record.status == "diverged" else "done"
+        status = self.status(choice.key)
+        if status is not None:
+            return "diverged" if status == "diverged" else "done"
         state = self.want(choice.selector)
         if state in ("diverged", "blocked"):
             self.blocked[choice.key] = self.blocked.get(choice.selector.key, "no candidate could be selected")

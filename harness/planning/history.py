@@ -3,40 +3,63 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from harness.planning.cost import PastRuns
-from harness.planning.demand import Record, Records
+from harness.planning.demand import Records, Sized
 
 
-class TimedRecord(Record, Protocol):
-    """A record with what it cost."""
+class RecordColumns(Protocol):
+    """Records that are read column by column: none is built as an object, so that a large store costs little."""
 
-    @property
-    def kind(self) -> str:
-        """Name of the stage kind."""
+    def status(self, key: str) -> str | None:
+        """``ok`` or ``diverged``; None when the key has no record."""
 
-    @property
-    def seconds(self) -> float | None:
-        """Wall time, if it was measured."""
+    def flags(self, key: str) -> tuple[str, ...]:
+        """Flags such as ``not_trained``."""
 
+    def value(self, key: str) -> str | None:
+        """The JSON text of a small value."""
 
-class RecordMapping(Records, Protocol):
-    """Records that can be listed."""
+    def artifact(self, key: str) -> Sized | None:
+        """Where the artifact is, if it was kept."""
 
-    def values(self) -> Iterable[TimedRecord]:
-        """All records that count."""
+    def code(self, key: str) -> str | None:
+        """The digest of the code that made it."""
+
+    def field(self, key: str, name: str) -> Any:
+        """One column of the record that counts for a key, or None."""
+
+    def column(self, name: str) -> list[Any]:
+        """One column of all records that count."""
 
 
 class RecordStore(Protocol):
     """The part of a store that planning reads."""
 
-    def records(self) -> RecordMapping:
+    def records(self) -> RecordColumns:
         """The record that counts, by key."""
 
     def code_files(self, digest: str) -> Mapping[str, str] | None:
         """The files behind a recorded code digest, if they are known."""
+
+
+class StoreRecords:
+    """A store's records as a plan asks for them."""
+
+    def __init__(self, records: RecordColumns) -> None:
+        self._records = records
+        self.status = records.status
+        self.flags = records.flags
+        self.value = records.value
+        self.artifact = records.artifact
+        self.code = records.code
+
+    def kind(self, key: str, /) -> str | None:
+        """The name of the stage kind."""
+        found: str | None = self._records.field(key, "kind")
+        return found
 
 
 class StoreHistory:
@@ -47,7 +70,7 @@ class StoreHistory:
 
     def records(self) -> Records:
         """The record that counts, by key."""
-        return self._store.records()
+        return StoreRecords(self._store.records())
 
     def code_files(self, digest: str, /) -> Mapping[str, str] | None:
         """The files behind a recorded code digest, if they are known."""
@@ -55,13 +78,15 @@ class StoreHistory:
 
     def past_runs(self) -> Mapping[str, PastRuns]:
         """What past runs of each stage kind cost, over every study of this store."""
+        records = self._store.records()
         seconds: dict[str, list[float]] = {}
         nbytes: dict[str, list[int]] = {}
-        for record in self._store.records().values():
-            if record.seconds is not None:
-                seconds.setdefault(record.kind, []).append(record.seconds)
-            if record.artifact is not None:
-                nbytes.setdefault(record.kind, []).append(int(getattr(record.artifact, "nbytes", 0)))
+        columns = (records.column(name) for name in ("kind", "seconds", "nbytes"))
+        for kind, duration, size in zip(*columns, strict=True):
+            if duration is not None:
+                seconds.setdefault(kind, []).append(duration)
+            if size is not None:
+                nbytes.setdefault(kind, []).append(size)
         return {kind: _summary(times, nbytes.get(kind, [])) for kind, times in seconds.items()}
 
 

@@ -14,7 +14,7 @@ from harness.graph import Choice, Node, Stage
 from harness.graph.code import CodeDigest, CodeDigests
 from harness.planning import columns
 from harness.planning.cost import Estimate, PastRuns, estimate_bytes, estimate_seconds
-from harness.planning.demand import Demand, Record, Records, rerun_after
+from harness.planning.demand import Demand, NoRecords, Records, rerun_after
 from harness.planning.graph import Graph, closure
 from harness.planning.trials import PlannedBlock, plan_block
 
@@ -43,7 +43,7 @@ class NothingRecorded:
 
     def records(self) -> Records:
         """No records."""
-        return {}
+        return NoRecords()
 
     def code_files(self, _digest: str, /) -> Mapping[str, str] | None:
         """No files."""
@@ -201,7 +201,7 @@ class Plan:
             return known
         if key in self.later:
             return "later"
-        return "optional" if self.demand.record(key) is None else "done"
+        return "optional" if self.demand.status(key) is None else "done"
 
     @property
     def stages_needed(self) -> int:
@@ -227,8 +227,8 @@ class Plan:
     @property
     def bytes_done(self) -> int:
         """Bytes of the artifacts of this study that are already there."""
-        found = (self.demand.record(key) for key in self.graph.nodes)
-        return sum(_nbytes(record) for record in found if record is not None)
+        known = (key for key in self.graph.nodes if self.demand.status(key) is not None)
+        return sum(found.nbytes for key in known if (found := self.demand.records.artifact(key)) is not None)
 
     def trial_columns(self) -> dict[str, list[Any]]:
         """The columns of the trials table: one row a trial, a candidate, or an excluded cell."""
@@ -253,10 +253,6 @@ class Plan:
             reason = self.demand.blocked.get(key)
             if reason is not None:
                 yield key, reason
-
-
-def _nbytes(record: Record) -> int:
-    return int(getattr(record.artifact, "nbytes", 0))
 
 
 def build_plan(
@@ -284,7 +280,7 @@ def build_plan(
         for row in block.candidates:
             terminals[row.terminal.key] = graph.add(row.terminal)
     code = CodeDigests(plugins)
-    plan = Plan(study, blocks, graph, Demand({}), code, [], frozenset(), history.past_runs(), terminals)
+    plan = Plan(study, blocks, graph, Demand(NoRecords()), code, [], frozenset(), history.past_runs(), terminals)
     records = history.records()
     plan.stale_keys, plan.stale = _find_stale(plan, records, history)
     again = rerun_after(graph.nodes.values(), plan.stale_keys) if rerun_stale else set()
@@ -301,14 +297,14 @@ def _find_stale(plan: Plan, records: Records, history: History) -> tuple[frozens
     groups: Counter[tuple[str, str, str]] = Counter()
     digests: dict[str, CodeDigest] = {}
     for stage in plan.graph.stages():
-        record = records.get(stage.key)
-        if record is None or not record.code:
-            continue
+        code = records.code(stage.key)
+        if not code or records.kind(stage.key) != stage.kind.name:
+            continue  # weights named by their key were made by a stage of another kind
         today = plan.code_of(stage)
-        if record.code != today.digest:
+        if code != today.digest:
             keys.append(stage.key)
             digests[today.digest] = today
-            groups[stage.kind.name, record.code, today.digest] += 1
+            groups[stage.kind.name, code, today.digest] += 1
     found: dict[tuple[str, tuple[str, ...]], int] = {}
     for (kind, code, digest), count in groups.items():
         earlier = history.code_files(code)
@@ -319,6 +315,7 @@ def _find_stale(plan: Plan, records: Records, history: History) -> tuple[frozens
 
 def _resolve_known(plan: Plan, choice: Choice) -> None:
     """Ask for the chosen option where an earlier run has already selected."""
-    record = plan.demand.record(choice.selector.key)
-    if record is not None and record.value is not None:
-        plan.resolve(choice, int(json.loads(record.value)["index"]))
+    selector = choice.selector.key
+    value = plan.demand.records.value(selector) if plan.demand.status(selector) is not None else None
+    if value is not None:
+        plan.resolve(choice, int(json.loads(value)["index"]))

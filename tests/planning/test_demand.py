@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from harness.graph import Choice, Measurements, Stage, Value, Weights, stage
 from harness.planning.demand import Demand, rerun_after
 from harness.planning.graph import Graph, closure
+from tests.planning.recorded import Done, Recorded
 
 
 @stage(version=1, name="d_train", needs_trained=("init",))
@@ -25,15 +24,6 @@ def measure(net: Weights, split: str = "test") -> Measurements: ...
 def pick(scores: tuple[Measurements, ...]) -> Value: ...
 
 
-@dataclass
-class Done:
-    status: str = "ok"
-    flags: tuple[str, ...] = ()
-    value: str | None = None
-    artifact: object | None = "file"
-    code: str | None = None
-
-
 BASE = train.bind(name="base")
 TUNED = [train.bind(name=str(i), init=BASE) for i in range(3)]
 TESTS = [measure.bind(net=net) for net in TUNED]
@@ -44,7 +34,7 @@ def needed(demand: Demand) -> list[str]:
 
 
 def test_inputs_come_first_and_shared_ones_once() -> None:
-    demand = Demand({})
+    demand = Demand(Recorded({}))
     assert [demand.want_trial(node) for node in TESTS] == ["needed"] * 3
     order = needed(demand)
     assert len(order) == 7 and order.count(BASE.key) == 1
@@ -52,7 +42,7 @@ def test_inputs_come_first_and_shared_ones_once() -> None:
 
 
 def test_what_is_recorded_is_not_needed_and_neither_is_what_it_was_made_from() -> None:
-    demand = Demand({TESTS[0].key: Done(artifact=None)})
+    demand = Demand(Recorded({TESTS[0].key: Done(artifact=None)}))
     assert demand.want_trial(TESTS[0]) == "done" and not demand.needed
     assert demand.want_trial(TESTS[1]) == "needed"
     assert set(demand.needed) == {BASE.key, TUNED[1].key, TESTS[1].key}
@@ -60,7 +50,7 @@ def test_what_is_recorded_is_not_needed_and_neither_is_what_it_was_made_from() -
 
 def test_an_artifact_that_was_not_kept_is_made_again_for_a_new_consumer() -> None:
     records = {BASE.key: Done(), TUNED[0].key: Done(artifact=None), TESTS[0].key: Done(artifact=None)}
-    demand = Demand(records)
+    demand = Demand(Recorded(records))
     demand.want_trial(TESTS[0])
     assert not demand.needed
     demand.want_trial(measure.bind(net=TUNED[0], split="val"))
@@ -68,20 +58,20 @@ def test_an_artifact_that_was_not_kept_is_made_again_for_a_new_consumer() -> Non
 
 
 def test_a_diverged_stage_is_settled_and_blocks_its_consumers() -> None:
-    demand = Demand({TUNED[0].key: Done(status="diverged", artifact=None), BASE.key: Done()})
+    demand = Demand(Recorded({TUNED[0].key: Done(status="diverged", artifact=None), BASE.key: Done()}))
     assert demand.want_trial(TESTS[0]) == "blocked"
     assert "diverged" in demand.blocked[TESTS[0].key] and not demand.needed
 
 
 def test_a_stage_that_tolerates_divergence_runs() -> None:
     chosen = pick.bind(scores=tuple(TESTS))
-    demand = Demand({TESTS[0].key: Done("diverged"), TESTS[1].key: Done(), TESTS[2].key: Done()})
+    demand = Demand(Recorded({TESTS[0].key: Done("diverged"), TESTS[1].key: Done(), TESTS[2].key: Done()}))
     assert demand.want(chosen) == "needed" and needed(demand) == [chosen.key]
 
 
 @pytest.mark.parametrize(("skip", "state"), [(True, "blocked"), (False, "needed")])
 def test_an_untrained_source_blocks_only_when_told_to(skip: bool, state: str) -> None:
-    demand = Demand({BASE.key: Done(flags=("not_trained",))}, skip_untrained=skip)
+    demand = Demand(Recorded({BASE.key: Done(flags=("not_trained",))}), skip_untrained=skip)
     assert demand.want_trial(TESTS[0]) == state
     own = measure.bind(net=BASE)
     assert demand.want_trial(own) == "needed"  # measuring the flagged network itself is no harm
@@ -90,12 +80,12 @@ def test_an_untrained_source_blocks_only_when_told_to(skip: bool, state: str) ->
 def test_a_choice_asks_only_for_its_selector_until_that_is_known() -> None:
     scores = [measure.bind(net=net, split="val") for net in TUNED]
     choice = Choice(pick.bind(scores=tuple(scores)), TESTS)
-    demand = Demand({})
+    demand = Demand(Recorded({}))
     assert demand.want_trial(choice) == "needed"
     assert choice.key in demand.choices
     assert not {node.key for node in TESTS} & set(demand.needed)
-    assert Demand({choice.key: Done()}).want_trial(choice) == "done"
-    blocked = Demand({choice.selector.key: Done("diverged")})
+    assert Demand(Recorded({choice.key: Done()})).want_trial(choice) == "done"
+    blocked = Demand(Recorded({choice.selector.key: Done("diverged")}))
     assert blocked.want_trial(choice) == "blocked" and not blocked.choices
 
 
@@ -106,7 +96,7 @@ def test_withdrawn_records_and_all_made_from_them_run_again() -> None:
     again = rerun_after(graph.nodes.values(), {TUNED[1].key})
     assert again == {TUNED[1].key, TESTS[1].key}
     records = {key: Done() for key in graph.nodes}
-    demand = Demand(records, again)
+    demand = Demand(Recorded(records), again)
     assert [demand.want_trial(node) for node in TESTS] == ["done", "needed", "done"]
     assert set(demand.needed) == again
 
@@ -125,7 +115,7 @@ def test_needed_is_the_least_set_that_brute_force_finds(depths: list[int], recor
     nets = {depth: train.bind(name="c0") for depth in (0,)}
     for depth in range(1, 6):
         nets[depth] = train.bind(name=f"c{depth}", init=nets[depth - 1])
-    demand = Demand({nets[depth].key: Done() for depth in recorded})
+    demand = Demand(Recorded({nets[depth].key: Done() for depth in recorded}))
     for trial in trials:
         demand.want_trial(trial)
     expected = {trial.key for trial in trials}

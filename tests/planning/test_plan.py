@@ -13,8 +13,9 @@ import harness
 from harness.errors import HarnessError
 from harness.graph import Choice
 from harness.planning import PastRuns, Plan, build_plan, plan_json, plan_text
+from tests.planning.recorded import Done, Recorded
 
-PLUGIN = '''
+PLUGIN = """
 from typing import Literal
 
 from harness.graph import stage
@@ -45,7 +46,7 @@ def tune_it(trial: Trial, *, lr: float = 0.1, source_lr: float = 0.1) -> Stage:
 @method("{p}_picky")
 def picky(trial: Trial) -> Stage:
     raise HarnessError("it never works")
-'''
+"""
 
 STUDY = """
 study: small
@@ -69,22 +70,13 @@ tune:
 
 
 @dataclass
-class Done:
-    status: str = "ok"
-    flags: tuple[str, ...] = ()
-    value: str | None = None
-    artifact: object | None = "file"
-    code: str = ""
-
-
-@dataclass
 class History:
     known: dict[str, Done] = field(default_factory=dict)
     files: Mapping[str, str] | None = None
     past: Mapping[str, PastRuns] = field(default_factory=dict)
 
-    def records(self) -> dict[str, Done]:
-        return self.known
+    def records(self) -> Recorded:
+        return Recorded(self.known)
 
     def code_files(self, _digest: str, /) -> Mapping[str, str] | None:
         return self.files
@@ -123,7 +115,10 @@ def by_kind(plan: Plan) -> dict[str, tuple[int, int]]:
 
 def all_done(plan: Plan, code: str | None = None) -> dict[str, Done]:
     stages = plan.graph.stages()
-    return {stage.key: Done(code=code if code is not None else plan.code_of(stage).digest) for stage in stages}
+    return {
+        stage.key: Done(code=plan.code_of(stage).digest if code is None else code, kind=stage.kind.name)
+        for stage in stages
+    }
 
 
 def test_counts_of_a_small_study(bench: Bench) -> None:
@@ -240,7 +235,7 @@ def test_one_choice_for_each_target(bench: Bench) -> None:
 
 def test_source_parameters_are_chosen_on_the_source_itself(bench: Bench) -> None:
     plan = bench.plan("tune:\n  grid: {lr: [0.01, 0.1]}\n  scope: source\n")
-    tuned = [choice for choice in plan.choices.values()]
+    tuned = list(plan.choices.values())
     assert len(tuned) == 10
     for choice in tuned:
         judged = {score.arguments["task"].name for score in choice.selector.inputs}
