@@ -1,0 +1,195 @@
+"""What the command line does, as functions: load, plan, run, prepare, check, and read what came of it.
+
+A study may be given as a `Study` or as the path of its file; those functions that only read results also take its
+name. `results` is the results folder. Everything a user can put right raises HarnessError.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import HarnessError, suggest
+
+if TYPE_CHECKING:
+    from analysis import ReportPaths
+    from harness.execution import RunSummary
+    from harness.planning import Plan
+    from harness.rehearsal import Rehearsed
+    from harness.store import Store
+    from harness.study import Expansion, Study
+    from harness.trial_view import TrialView
+
+RESULTS = "results"
+STATES = ("done", "failed", "skipped", "diverged", "pending", "excluded")
+CANDIDATE = "candidate"
+"""Role of the rows that selection within a cell tries; they are no trials of their own."""
+
+
+def load_study(path: str | Path, sets: Sequence[str] = (), only: Sequence[str] = ()) -> Study:
+    """Read and check a study file.
+
+    sets: changes, each `key=value`. only: parts of the grid, each `axis=value,...`.
+    Raises StudyError, holding every problem with its file and line.
+    """
+    from harness.study import load_study as load
+
+    return load(Path(path), sets, only)
+
+
+def plan(study: Study | str | Path, results: str | Path = RESULTS, *, rerun_stale: bool = False) -> Plan:
+    """Work out what a study still needs, given what these results know. Writes nothing."""
+    study = _loaded(study)
+    return _plan(study, _expand(study), _open(results), rerun_stale)
+
+
+def run(study: Study | str | Path, results: str | Path = RESULTS, **options: Any) -> RunSummary:
+    """Run what a study still needs and return how many trials are done, failed and skipped.
+
+    options: fields of `harness.execution.RunOptions` (workers, address, in_process, dashboard, on_failure, stale, ...).
+    """
+    from harness.execution import RunOptions, execute
+    from harness.locks import verify
+    from harness.store import Store
+
+    study = _loaded(study)
+    expansion = _expand(study)
+    verify(study, expansion, results)
+    chosen = RunOptions(**options)
+    planned = _plan(study, expansion, _open(results), chosen.stale == "rerun")
+    store = Store.open(results, create=True)
+    store.write_trials(study.name, planned.trial_columns(), planned.graph.nodes)
+    return execute(planned, store, chosen)
+
+
+def status(study: Study | str | Path, results: str | Path = RESULTS) -> dict[str, int]:
+    """Count the trials of a study's newest plan by state; of a study not run yet all are pending."""
+    from harness.store import trial_states
+
+    name = study_name(study)
+    if name in known_studies(results):
+        table = trial_states(Path(results), name)
+        pairs = zip(table.column("state").to_pylist(), table.column("role").to_pylist(), strict=True)
+        counts = Counter(state for state, role in pairs if role != CANDIDATE)
+    else:
+        fresh = plan(study, results)
+        counts = Counter(pending=fresh.trials, excluded=sum(fresh.excluded.values()))
+    return {state: counts[state] for state in STATES}
+
+
+def prepare(study: Study | str | Path, results: str | Path = RESULTS) -> Path:
+    """Read all data and weights that a study names and write its lock file; a later `run` holds to it."""
+    from harness import locks
+
+    study = _loaded(study)
+    return locks.prepare(study, _expand(study), results)
+
+
+def check(study: Study | str | Path, results: str | Path = RESULTS) -> list[Rehearsed]:
+    """Run two steps of each distinct kind of stage at its largest target; keeps nothing."""
+    from harness.rehearsal import rehearse
+
+    study = _loaded(study)
+    return rehearse(study, _expand(study))
+
+
+def export(study: Study | str | Path, to: str | Path, results: str | Path = RESULTS) -> int:
+    """Write a study's outcomes to a .parquet or .csv file as one long table; return the number of rows."""
+    from harness.store import export as write
+
+    return write(Path(results), _known(study_name(study), results), Path(to))
+
+
+def report(study: Study | str | Path, results: str | Path = RESULTS) -> ReportPaths:
+    """Draw a study's analyses from its outcomes; return where the page and its figures are."""
+    import analysis
+
+    name = _known(study_name(study), results)
+    described = study if _is_described(study) else None
+    specification = _recorded_study(name, results) if described is None else _loaded(described).resolved()
+    return analysis.report(specification, Path(results))
+
+
+def show(trial: str, results: str | Path = RESULTS) -> TrialView:
+    """Return all that is known of the trial whose id begins with ``trial``."""
+    from harness.store import Store
+    from harness.trial_view import view_trial
+
+    return view_trial(trial, Store.open(results))
+
+
+def known_studies(results: str | Path = RESULTS) -> list[str]:
+    """Return the names of the studies that these results have a plan of."""
+    from harness.store import Store
+
+    return Store.open(results).studies() if Store.exists(results) else []
+
+
+def study_name(study: Study | str | Path) -> str:
+    """Return the name of a study given as such, as a file, or by its name."""
+    return _loaded(study).name if _is_described(study) else str(study)
+
+
+def schema() -> str:
+    """Return the JSON schema of study files as text."""
+    from harness.study import study_schema
+
+    return json.dumps(study_schema(), indent=2) + "\n"
+
+
+def _is_described(study: Study | str | Path) -> bool:
+    """Say whether a study is given with its content, not only by its name."""
+    return not isinstance(study, (str, Path)) or Path(study).is_file()
+
+
+def _loaded(study: Study | str | Path) -> Study:
+    return load_study(study) if isinstance(study, (str, Path)) else study
+
+
+def _expand(study: Study) -> Expansion:
+    from harness.study import expand
+
+    return expand(study)
+
+
+def _open(results: str | Path) -> Store | None:
+    from harness.store import Store
+
+    return Store.open(results) if Store.exists(results) else None
+
+
+def _plan(study: Study, expansion: Expansion, store: Store | None, rerun_stale: bool) -> Plan:
+    from harness.planning import build_plan
+    from harness.planning.history import StoreHistory
+
+    history = None if store is None else StoreHistory(store)
+    return build_plan(study, expansion, history, plugins=study.plugins, rerun_stale=rerun_stale)
+
+
+def _known(name: str, results: str | Path) -> str:
+    """Return the name of a study that the results know; raises HarnessError with the nearest one otherwise."""
+    from harness.store import Store
+
+    known = Store.open(results).studies()
+    if name not in known:
+        raise HarnessError(f"{results} has no results of study {name!r} yet: run it first{suggest(name, known)}")
+    return name
+
+
+def _recorded_study(name: str, results: str | Path) -> Mapping[str, Any]:
+    """Return a study as the run resolved it that its newest outcomes come from."""
+    from harness.store import Store
+
+    store = Store.open(results)
+    records = store.records()
+    keys = [key for key in store.trials(name, ["key"]).column("key").to_pylist() if key in records]
+    runs = {str(records.field(key, "provenance")): records.field(key, "finished_at") for key in keys}
+    for run_id in sorted(runs, key=lambda one: runs[one], reverse=True):
+        found = (store.provenance_of(run_id) or {}).get("study", {})
+        if found.get("study") == name:
+            resolved: Mapping[str, Any] = found
+            return resolved
+    raise HarnessError(f"{results} does not hold the text of study {name!r}: give its file")

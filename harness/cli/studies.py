@@ -1,0 +1,120 @@
+"""The commands that take a study: run, plan, prepare, check, status, export, report."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import harness.api
+from harness.cli.lookup import find, find_file
+from harness.cli.text import columns, plural, size
+
+if TYPE_CHECKING:
+    from harness.execution import RunSummary
+    from harness.study import Study
+
+DONE = 0
+WITH_FAILURES = 3
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run what a study still needs; status 3 when trials failed, 128 + signal when interrupted."""
+    options: dict[str, Any] = {
+        name: getattr(arguments, name) for name in ("workers", "address", "in_process", "dashboard", "stale")
+    }
+    if arguments.on_failure is not None:
+        options["on_failure"] = arguments.on_failure
+    summary = harness.api.run(_study(arguments), arguments.results, **options)
+    print(_outcome(summary))
+    return summary.exit_status
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Print what a run would do."""
+    from harness.planning import plan_json, plan_text
+
+    planned = harness.api.plan(_study(arguments), arguments.results)
+    print(json.dumps(plan_json(planned), indent=2) if arguments.json else plan_text(planned))
+    return DONE
+
+
+def prepare(arguments: argparse.Namespace) -> int:
+    """Read all data and weights and print where the lock file is."""
+    path = harness.api.prepare(_study(arguments), arguments.results)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    counts = ", ".join(plural(len(content[kind]), kind[:-1]) for kind in ("tasks", "backbones", "checkpoints"))
+    print(f"locked {counts} in {path}")
+    return DONE
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Run two steps of each kind of stage; status 3 when one fails."""
+    found = harness.api.check(_study(arguments), arguments.results)
+    if arguments.json:
+        print(json.dumps([dataclasses.asdict(item) for item in found], indent=2))
+    else:
+        head = ("stage", "method", "backbone", "seconds", "memory", "")
+        rows = [
+            (
+                item.stage,
+                item.method,
+                item.backbone,
+                "" if item.seconds is None else f"{item.seconds:.3g}",
+                "" if item.memory_bytes is None else size(item.memory_bytes),
+                item.error or "ok",
+            )
+            for item in found
+        ]
+        print(columns([head, *rows]))
+    return WITH_FAILURES if any(item.error for item in found) else DONE
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Print the number of trials by state."""
+    counts = harness.api.status(_described(arguments), arguments.results)
+    if arguments.json:
+        print(json.dumps(counts))
+    else:
+        print(columns([(state, f"{count:,}") for state, count in counts.items()]))
+    return DONE
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Write the long table and say how many rows it has."""
+    rows = harness.api.export(_described(arguments), arguments.to, arguments.results)
+    print(f"{plural(rows, 'row')} in {arguments.to}")
+    return DONE
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Draw the report and print where its page is."""
+    paths = harness.api.report(_described(arguments), arguments.results)
+    print(f"report: {paths.html}")
+    return DONE
+
+
+def _study(arguments: argparse.Namespace) -> Study:
+    """Load the study that the command line names, changed by ``--set`` and cut by ``--only``."""
+    file = find_file(arguments.study, arguments.results)
+    return harness.api.load_study(file, arguments.sets, arguments.only)
+
+
+def _described(arguments: argparse.Namespace) -> Path | str:
+    """Return the file of a study, or its name when only the results know it."""
+    found = find(arguments.study, arguments.results)
+    return found.file if found.file is not None else found.name
+
+
+def _outcome(summary: RunSummary) -> str:
+    """Say what came of a run in one line."""
+    counts = [(name, getattr(summary, name)) for name in ("failed", "diverged", "skipped", "pending")]
+    parts = [f"{summary.done:,} done", *(f"{count:,} {name}" for name, count in counts if count)]
+    line = f"{', '.join(parts)}; {plural(summary.stages_run, 'new stage')} in {summary.seconds:.1f} s"
+    if summary.stopped is not None:
+        line += f"; stopped: {summary.stopped}"
+    if summary.interrupted is not None:
+        line += "; interrupted, the next run goes on from here"
+    return line
