@@ -1,0 +1,163 @@
+"""Bringing Ray up and down: a cluster of our own unless an address is given, never a stranger's by accident.
+
+Ray's ports listen on all interfaces even for a local cluster, so a random token keeps strangers out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+
+TEMP_PREFIX = "th-"
+OBJECT_STORE_BYTES = 256 * 2**20
+"""Only calls and replies pass through Ray, so its object store can be small."""
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+@dataclass
+class Session:
+    """A connection to Ray. ``owned``: this run made it and closes it; ``folder``: its temporary directory."""
+
+    owned: bool
+    folder: Path | None
+    address: str | None = None
+
+    def close(self) -> None:
+        """Shut down what this run brought up, and remove its temporary directory."""
+        if self.owned:
+            load_ray().shutdown()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def abandon(self) -> None:
+        """Remove the temporary directory without waiting for Ray, which ends with this process."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def load_ray() -> Any:
+    """Import Ray, whose interface is only partly typed."""
+    return importlib.import_module("ray")
+
+
+def thread_variables(threads: int) -> dict[str, str]:
+    """Return the environment in which numerical libraries use ``threads`` threads."""
+    return dict.fromkeys(_THREAD_VARIABLES, str(threads))
+
+
+def start_session(cpus: float, gpus: float | None, address: str | None = None, dashboard: bool = False) -> Session:
+    """Connect to Ray at ``address``, or start a local cluster of ``cpus`` cores with a token of its own.
+
+    The environment variable RAY_ADDRESS is not heeded. Raises HarnessError when Ray is missing or does not start.
+    """
+    _prepare_environment(local=address is None)
+    try:
+        ray = load_ray()
+    except ImportError:
+        raise HarnessError("Ray is not installed: install it, or use --in-process") from None
+    if ray.is_initialized():
+        return Session(False, None, address)
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": True}
+    try:
+        with warnings.catch_warnings(), _signals_kept():
+            warnings.simplefilter("ignore")
+            if address is not None:
+                ray.init(address=address, **quiet)
+                return Session(True, None, address)
+            return _start_local(ray, cpus, gpus, dashboard, quiet)
+    except HarnessError:
+        raise
+    except Exception as error:
+        where = f"no Ray cluster can be joined at {address}" if address is not None else "Ray did not start"
+        raise HarnessError(f"{where}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _start_local(ray: Any, cpus: float, gpus: float | None, dashboard: bool, quiet: dict[str, Any]) -> Session:
+    _sweep()
+    _reset_token(ray)
+    folder = Path(tempfile.mkdtemp(prefix=f"{TEMP_PREFIX}{os.getpid()}-"))
+    try:
+        context = ray.init(
+            address="local",
+            num_cpus=cpus,
+            num_gpus=gpus,
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=str(folder),
+            **quiet,
+        )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Session(True, folder, str(context.dashboard_url or "") or None)
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Give back the signal handlers that Ray replaces by one that exits at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _prepare_environment(local: bool) -> None:
+    """Set what Ray reads when it is first imported. The token stays set: Ray's threads may outlive a shutdown."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # What Ray prints about workers that died goes to standard output; our own messages and rows say it.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+    if local:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        if not os.environ.get("RAY_AUTH_TOKEN"):
+            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _reset_token(ray: Any) -> None:
+    """Make a Ray that was imported earlier see the token, where it is new enough to know of one."""
+    raylet = getattr(ray, "_raylet", None)
+    if raylet is not None and hasattr(raylet, "AuthenticationTokenLoader"):
+        raylet.Config.initialize("")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _sweep() -> None:
+    """Remove the temporary directories of runs of ours that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{TEMP_PREFIX}*-*"):
+        owner = folder.name[len(TEMP_PREFIX) :].partition("-")[0]
+        try:
+            if owner.isdigit() and folder.stat().st_uid == os.getuid() and not _alive(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM: the first asks politely, the second ends at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+
+class Signals:
+    """While entered, notes the first SIGINT or SIGTERM, calling ``on_first``; a second one calls ``on_second``.
+
+    Does nothing outside the main thread, where Python allows no handlers.
+    """
+
+    def __init__(self, on_first: Callable[[], None], on_second: Callable[[], None]) -> None:
+        self.received: int | None = None
+        self._on_first = on_first
+        self._on_second = on_second
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        """Take over the signals."""
+        if threading.current_thread() is threading.main_thread():
+            for number in HANDLED:
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the signals back."""
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        self._before.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received is None:
+            self.received = number
+            self._on_first()
+        else:
+            self._on_second()
+
+
+def leave_at_once(number: int) -> None:
+    """End this process now, with the exit status of a signal."""
+    os._exit(128 + number)
