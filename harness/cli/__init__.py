@@ -6,6 +6,7 @@ error), 3 finished with failures, 130 and 143 interrupted by Ctrl-C and SIGTERM,
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ READER_LEFT = 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; ``--debug`` lets tracebacks through."""
+    _mend_output()
     arguments = build_parser().parse(argv)
     try:
         status: int = arguments.handler(arguments)
@@ -55,6 +57,16 @@ def _explain(error: Exception) -> int:
         f"harness: a fault of the program: {type(error).__name__}: {summary}; run again with --debug for the traceback"
     )
     return FAULT
+
+
+def _mend_output() -> None:
+    """Let every text be printed: to closed streams in vain, in characters that the encoding lacks as escapes."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # stays open as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # likewise
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _say(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,20 @@ from harness.registry import BACKBONES, ESTIMATORS, METHODS, TASKS, Registry, lo
 
 
 def tasks(arguments: argparse.Namespace) -> int:
-    """List the tasks, or describe one."""
-    return _catalogue(TASKS, arguments)
+    """List the tasks, or describe one; --show writes examples of each class to a picture."""
+    if arguments.show is None:
+        return _catalogue(TASKS, arguments)
+    if arguments.name is None:
+        raise HarnessError("--show needs the name of a task")
+    from harness.data.contact_sheet import contact_sheet
+
+    load_plugins(arguments.plugins, Path.cwd())
+    factory = TASKS.get(arguments.name)
+    if any(parameter.required for parameter in factory.parameters.values()):
+        raise HarnessError(f"task {arguments.name!r} is made of another one and has no examples of its own")
+    task = factory()
+    print(f"examples of {task.name}: {contact_sheet(task, Path(arguments.show))}")
+    return 0
 
 
 def methods(arguments: argparse.Namespace) -> int:
@@ -45,7 +57,8 @@ def studies(arguments: argparse.Namespace) -> int:
         rows = [row for row in rows if row[0] == arguments.name]
         if not rows:
             raise HarnessError(f"there is no study {arguments.name!r}{suggest(arguments.name, {*files, *known})}")
-    print(columns(rows))
+    if rows:
+        print(columns(rows))
     return 0
 
 
@@ -58,7 +71,10 @@ def schema(arguments: argparse.Namespace) -> int:
         print(text, end="")
     else:
         path = Path(arguments.to)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise HarnessError(f"{path} cannot be written: {path.parent} is not a folder") from None
         path.write_text(text, encoding="utf-8")
     return 0
 
@@ -111,9 +127,11 @@ def type_name(annotation: Any) -> str:
         return words[annotation]
     if typing.get_origin(annotation) is typing.Literal:
         return " or ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in annotation.__args__)
-    parts = typing.get_args(annotation)
-    if parts and typing.get_origin(annotation) in (tuple, list):
+    parts, origin = typing.get_args(annotation), typing.get_origin(annotation)
+    if origin in (dict, Mapping):
+        return f"mapping to {type_name(parts[1])}"
+    if parts and origin in (tuple, list, Sequence):
         return f"list of {type_name(parts[0])}"
-    if parts and typing.get_origin(annotation) is not dict:
+    if parts:
         return " or ".join(type_name(part) for part in parts)
     return str(getattr(annotation, "__name__", annotation)).lower()

@@ -56,7 +56,9 @@ def find(text: str, results: str) -> Found:
     if path.is_file():
         return Found(path, declared_name(path) or path.stem)
     if path.suffix in SUFFIXES:
-        near = [str(other) for other in path.parent.glob("*") if other.suffix in SUFFIXES]
+        if path.is_dir():
+            raise HarnessError(f"{text} is a folder, not a study file")
+        near = [str(other) for other in path.parent.glob("*") if other.suffix in SUFFIXES and other.is_file()]
         raise HarnessError(f"there is no study file {text}{suggest(text, near)}")
     files = study_files()
     named = files.get(text) or _only_one(text, files)

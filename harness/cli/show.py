@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from harness.cli.text import columns, plural, size
+from harness.cli.text import columns, number, plural, size
 
 if TYPE_CHECKING:
     from harness.store import AttemptRow, StageRecord
@@ -53,7 +53,7 @@ def _stage(stage: StageRecord) -> tuple[str, ...]:
         stage.kind,
         stage.key,
         stage.status,
-        "" if stage.seconds is None else f"{stage.seconds:.3g}",
+        "" if stage.seconds is None else number(stage.seconds),
         "" if stage.memory_bytes is None else size(stage.memory_bytes),
         stage.device or "",
         f"{stage.threads or ''}",
@@ -64,7 +64,7 @@ def _stage(stage: StageRecord) -> tuple[str, ...]:
 
 
 def _attempt(attempt: AttemptRow, view: TrialView) -> Iterator[str]:
-    took = "" if attempt.seconds is None else f" after {attempt.seconds:.3g} s"
+    took = "" if attempt.seconds is None else f" after {number(attempt.seconds)} s"
     agreed = "" if attempt.agreed is None else f", {'equal to' if attempt.agreed else 'other than'} what counts"
     yield f"  {attempt.finished_at:%Y-%m-%d %H:%M:%S}  {attempt.kind} {attempt.key}: {attempt.status}{took}{agreed}"
     if attempt.reason:

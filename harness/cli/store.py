@@ -46,7 +46,7 @@ def compact(arguments: argparse.Namespace) -> int:
 
 def prune(arguments: argparse.Namespace) -> int:
     """Delete what no study's newest plan reaches, or say what would go."""
-    done = _open(arguments).prune(dry_run=arguments.dry_run)
+    done = _open(arguments).prune(dry_run=arguments.dry_run, force=arguments.force)
     verb = "would delete" if done.dry_run else "deleted"
     print(f"{verb} {plural(len(done.files), 'file')} ({size(done.nbytes)}) of {plural(len(done.records), 'stage')}")
     for file in done.files:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import harness.api
 from harness.cli.lookup import find, find_file
-from harness.cli.text import columns, plural, size
+from harness.cli.text import columns, number, plural, size
 
 if TYPE_CHECKING:
     from harness.execution import RunSummary
@@ -62,7 +63,7 @@ def check(arguments: argparse.Namespace) -> int:
                 item.stage,
                 item.method,
                 item.backbone,
-                "" if item.seconds is None else f"{item.seconds:.3g}",
+                "" if item.seconds is None else number(item.seconds),
                 "" if item.memory_bytes is None else size(item.memory_bytes),
                 item.error or "ok",
             )
@@ -92,6 +93,8 @@ def export(arguments: argparse.Namespace) -> int:
 def report(arguments: argparse.Namespace) -> int:
     """Draw the report and print where its page is."""
     paths = harness.api.report(_described(arguments), arguments.results)
+    for problem in paths.problems:
+        print(f"not drawn: {problem}", file=sys.stderr)
     print(f"report: {paths.html}")
     return DONE
 

@@ -18,9 +18,14 @@ def size(nbytes: float) -> str:
     """Say a number of bytes with three significant digits and a binary unit."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if nbytes < 1024:
-            return f"{nbytes:.3g} {unit}" if unit != "B" else f"{nbytes:.0f} B"
+            return f"{number(nbytes)} {unit}" if unit != "B" else f"{nbytes:.0f} B"
         nbytes /= 1024
-    return f"{nbytes:.3g} TiB"
+    return f"{number(nbytes)} TiB"
+
+
+def number(value: float) -> str:
+    """Say a number with three significant digits, and one from 1,000 on in full: ``0.25``, ``1,234``."""
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
 
 def plural(count: int, noun: str) -> str:
