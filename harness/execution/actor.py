@@ -21,7 +21,7 @@ from harness.registry import BACKBONES, ESTIMATORS, METHODS, TASKS
 @dataclass(frozen=True)
 class Luggage:
     """What an actor is given to start with. ``log``: the file for what it prints, relative to the store. ``digest``:
-    of the driver's package, which the actor's must equal (unless empty)."""
+    of the driver's package, which the actor's must equal."""
 
     setup: WorkerSetup
     digest: str
@@ -48,7 +48,7 @@ class Desk:
     def _start(self, luggage: Luggage) -> None:
         _redirect(luggage.setup.root / luggage.log)
         _ignore_interrupts()
-        if luggage.digest and package_digest() != luggage.digest:
+        if package_digest() != luggage.digest:
             raise RuntimeError(
                 f"the harness package at {package_root()} on this node differs from the driver's: install the same one"
             )

@@ -117,7 +117,7 @@ class Larder:
         if tolerated and cause != "failed":
             return
         how = "diverged" if failed.status == "diverged" else f"failed: {failed.reason}"
-        reason = failed.reason if failed.status == "skipped" else f"input {name} ({failed.key[:8]}) {how}"
+        reason = failed.reason if failed.status == "skipped" else f"input {name} ({failed.kind} {failed.key[:8]}) {how}"
         raise _Blocked(Obstacle("skipped", reason, cause))
 
     def _find(self, key: str) -> tuple[Any, tuple[str, ...]]:

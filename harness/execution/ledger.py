@@ -113,6 +113,7 @@ class Ledger:
         self._later: set[str] = set()
         self._fresh: list[Stage] = []
         self._new_choices: list[Choice] = []
+        self._started: list[Unit] = []
         self._below: dict[str, float] = {}
         self._waiting: dict[str, list[Unit]] = {}
         self._open: dict[str, list[str]] = {}
@@ -151,7 +152,7 @@ class Ledger:
         self._settle_new_choices()
         fresh, self._fresh = self._fresh, []
         self._measure_paths(fresh)
-        ready = []
+        ready, self._started = self._started, []
         for stage in fresh:
             if self.formable(stage.key) is None:
                 continue
@@ -353,7 +354,7 @@ class Ledger:
     @property
     def has_fresh(self) -> bool:
         """Say whether `form` has something to do."""
-        return bool(self._fresh or self._new_choices)
+        return bool(self._fresh or self._new_choices or self._started)
 
     def recorded_rows(self) -> list[str]:
         """Return the keys of recorded stages whose measurements a stage or a choice of this run may read."""
@@ -474,7 +475,7 @@ class Ledger:
     def _kill(self, key: str, death: Death) -> None:
         self.dead[key] = death
         self.newly_dead.append(key)
-        self._spread(key)
+        self._started += self._spread(key)
 
     def _spread(self, root: str) -> list[Unit]:
         ready: list[Unit] = []

@@ -102,6 +102,7 @@ class Result:
     reason: str = ""
     error: str = ""
     cause: str = ""
+    kind: str = ""
     flags: tuple[str, ...] = ()
     artifact: ArtifactRef | None = None
     value: Mapping[str, Any] | None = None

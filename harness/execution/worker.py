@@ -374,6 +374,7 @@ class _Running:
                 self._unsaved_bytes += nbytes_of(output)
 
     def _settle(self, result: Result, spec: Spec) -> None:
+        result.kind = spec.kind.name
         if result.status not in ("ok", "stopped"):
             self.larder.failed[spec.key] = result
         if spec.wanted:

@@ -11,11 +11,6 @@ from harness.execution.session import start_session
 from tests.execution.lab import Lab
 
 
-@pytest.fixture(autouse=True)
-def any_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.execution.ray_pool.package_digest", lambda: "")  # DEVELOPMENT ONLY
-
-
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path / "results", {"in_process": True, "disk_cache": tmp_path / "cache"})
