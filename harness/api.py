@@ -109,7 +109,7 @@ def report(study: Study | str | Path, results: str | Path = RESULTS) -> ReportPa
 
     name = _known(study_name(study), results)
     described = study if _is_described(study) else None
-    specification = _recorded_study(name, results) if described is None else _loaded(described).resolved()
+    specification = recorded_study(name, results) if described is None else _loaded(described).resolved()
     return analysis.report(specification, Path(results))
 
 
@@ -179,7 +179,7 @@ def _known(name: str, results: str | Path) -> str:
     return name
 
 
-def _recorded_study(name: str, results: str | Path) -> Mapping[str, Any]:
+def recorded_study(name: str, results: str | Path) -> Mapping[str, Any]:
     """Return a study as the run resolved it that its newest outcomes come from."""
     from harness.store import Store
 

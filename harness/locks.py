@@ -119,7 +119,7 @@ def _load(path: Path) -> Mapping[str, Any]:
         content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise HarnessError(f"{path} is not a lock file ({error}): remove it or run `harness prepare` again") from error
-    if content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise HarnessError(f"{path} is of a format that this version does not read: run `harness prepare` again")
     return content
 

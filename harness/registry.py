@@ -108,7 +108,12 @@ def load_entry_points() -> None:
         return
     _loaded_entry_points = True
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        point.load()
+        try:
+            point.load()
+        except HarnessError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise HarnessError(f"installed plugin {point.name!r} ({point.value}) {_failure(error)}") from error
 
 
 def load_plugins(plugins: Iterable[str], base: Path) -> list[str]:
@@ -127,20 +132,27 @@ def is_path(plugin: str) -> bool:
 
 def plugin_module_name(path: Path) -> str:
     """Return the module name that a plugin file gets: from its stem only, so that no folder enters a key."""
-    return PLUGIN_PREFIX + path.stem
+    return PLUGIN_PREFIX + path.stem.replace(".", "_")
+
+
+def _failure(error: BaseException) -> str:
+    """Say in one line why an import failed; a plugin that calls ``sys.exit`` has failed too."""
+    return " ".join(f"fails to import: {type(error).__name__}: {error}".split()).rstrip(":")
 
 
 def _load_module(name: str) -> str:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise HarnessError(f"plugin {name!r} is neither a file ending in .py nor the dotted name of a Python module")
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and name.split(".")[0] == error.name.split(".")[0]:
             raise HarnessError(f"plugin {name!r} cannot be found as a Python module") from error
-        raise HarnessError(f"plugin {name!r} fails to import: {error}") from error
+        raise HarnessError(f"plugin {name!r} {_failure(error)}") from error
     except HarnessError:
         raise
-    except Exception as error:
-        raise HarnessError(f"plugin {name!r} fails to import: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise HarnessError(f"plugin {name!r} {_failure(error)}") from error
     return name
 
 
@@ -161,10 +173,9 @@ def _load_file(path: Path) -> str:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except HarnessError:
+    except BaseException as error:
         del sys.modules[name]
-        raise
-    except Exception as error:
-        del sys.modules[name]
-        raise HarnessError(f"plugin file {path} fails to import: {type(error).__name__}: {error}") from error
+        if isinstance(error, (HarnessError, KeyboardInterrupt)):
+            raise
+        raise HarnessError(f"plugin file {path} {_failure(error)}") from error
     return name

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, suggest
+from harness.store.rows import FAILED_STATUSES
 
 if TYPE_CHECKING:
     from harness.store import AttemptRow, MeasurementRow, StageRecord, Store
@@ -38,7 +39,7 @@ class TrialView:
         """One word: excluded, done, diverged, pending, or what its last attempt ended in."""
         if self.key is None:
             return "excluded"
-        own = [attempt for attempt in self.attempts if attempt.key == self.key and attempt.status != "duplicate"]
+        own = [attempt for attempt in self.attempts if attempt.key == self.key and attempt.status in FAILED_STATUSES]
         if self.stages and self.stages[0].key == self.key:
             return "done" if self.stages[0].status == "ok" else self.stages[0].status
         return own[-1].status if own else "pending"

@@ -93,3 +93,80 @@ def test_a_lock_file_that_cannot_be_read(tmp_path: Path, text: str, sentence: st
     path.write_text(text, encoding="utf-8")
     with pytest.raises(HarnessError, match=sentence):
         locks.verify(STUDY, expansion(digits_upright()), tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '"format"', "null"])
+def test_a_lock_file_that_is_json_of_another_shape(tmp_path: Path, text: str) -> None:
+    path = locks.lock_path("small", tmp_path)
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(HarnessError, match="of a format that this version does not read"):
+        locks.verify(STUDY, expansion(digits_upright()), tmp_path)
+
+
+def test_a_lock_file_in_no_text_is_one_sentence(tmp_path: Path) -> None:
+    path = locks.lock_path("small", tmp_path)
+    path.parent.mkdir()
+    path.write_bytes(b"\xff\xfe{")
+    with pytest.raises(HarnessError, match="is not a lock file") as caught:
+        locks.verify(STUDY, expansion(digits_upright()), tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_file_is_sorted_json_that_ends_with_a_newline(tmp_path: Path) -> None:
+    values = (digits_flip(), digits_upright(), mlp(hidden=8))
+    first = locks.prepare(STUDY, expansion(*values), tmp_path / "a").read_text(encoding="utf-8")
+    other = locks.prepare(STUDY, expansion(*reversed(values)), tmp_path / "b").read_text(encoding="utf-8")
+    assert first == other, "the order in which a study names things is no part of its lock"
+    content = json.loads(first)
+    assert list(content) == ["backbones", "checkpoints", "format", "study", "tasks"]
+    assert (content["format"], content["study"]) == (1, "small")
+    assert first == json.dumps(content, indent=2, sort_keys=True) + "\n"
+
+
+def test_preparing_again_accepts_what_changed_and_forgets_what_is_gone(tmp_path: Path) -> None:
+    locks.prepare(STUDY, expansion(digits_upright(), digits_flip()), tmp_path)
+    other = dataclasses.replace(digits_upright(), data={"provider": "elsewhere"})
+    locks.prepare(STUDY, expansion(other), tmp_path)
+    locks.verify(STUDY, expansion(other), tmp_path)
+    with pytest.raises(HarnessError, match="'digits_flip' is not in"):
+        locks.verify(STUDY, expansion(digits_flip()), tmp_path)
+
+
+def test_of_several_differences_the_first_by_name_is_told(tmp_path: Path) -> None:
+    locks.prepare(STUDY, expansion(digits_upright()), tmp_path)
+    with pytest.raises(HarnessError, match=r"^'digits_flip' is not in"):
+        locks.verify(STUDY, expansion(digits_invert(), digits_upright(), digits_flip()), tmp_path)
+
+
+@pytest.mark.parametrize(("before", "after"), [({"hidden": 8}, {"hidden": 16}), ({"depth": 1}, {"depth": 3})])
+def test_another_backbone_was_not_prepared(tmp_path: Path, before: dict[str, int], after: dict[str, int]) -> None:
+    locks.prepare(STUDY, expansion(mlp(**before)), tmp_path)
+    locks.verify(STUDY, expansion(mlp(**before)), tmp_path)
+    with pytest.raises(HarnessError, match=r"'mlp\(depth=\d, hidden=\d+\)' is not in"):
+        locks.verify(STUDY, expansion(mlp(**after)), tmp_path)
+
+
+def test_every_split_is_read_once_and_a_sentence_of_the_task_comes_through(tmp_path: Path) -> None:
+    read: list[str] = []
+
+    def note(split: str) -> Split:
+        read.append(split)
+        return digits_upright().split(split)
+
+    task: Task = dataclasses.replace(digits_upright(), load=note)
+    locks.prepare(STUDY, expansion(task, task, TaskSet((task,))), tmp_path)
+    assert sorted(read) == sorted(task.sizes)
+
+    def refuse(_split: str) -> Split:
+        raise HarnessError("the archive is damaged: fetch it again")
+
+    with pytest.raises(HarnessError, match=r"^the archive is damaged: fetch it again$"):
+        locks.prepare(STUDY, expansion(dataclasses.replace(digits_flip(), load=refuse)), tmp_path)
+
+
+def test_a_results_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="Not a directory"):
+        locks.prepare(STUDY, expansion(digits_upright()), tmp_path / "file")
+    locks.verify(STUDY, expansion(digits_upright()), tmp_path / "file")  # no lock file there: nothing to hold to

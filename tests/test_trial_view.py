@@ -83,3 +83,99 @@ def test_pending_and_excluded(store: Store) -> None:
 def test_no_trial_or_too_many(store: Store, text: str, sentence: str) -> None:
     with pytest.raises(HarnessError, match=sentence):
         view_trial(text, store)
+
+
+def test_an_id_that_begins_another_is_found_by_itself(tmp_path: Path) -> None:
+    store = Store.open(tmp_path, create=True)
+    store.write_trials("s", {"trial_id": ["aa", "aab", "aabc"], "key": [DONE, FAILED, LOST]})
+    assert view_trial("aa", store).trial_id == "aa"
+    assert view_trial("aabc", store).key == LOST
+    with pytest.raises(HarnessError, match=r"'a' begins 3 trial ids: aa, aab, aabc$"):
+        view_trial("a", store)
+
+
+@pytest.mark.parametrize(("count", "more"), [(8, None), (9, "and 1 more"), (1500, "and 1,492 more")])
+def test_of_many_ids_the_first_are_named(tmp_path: Path, count: int, more: str | None) -> None:
+    store = Store.open(tmp_path, create=True)
+    ids = [f"f{number:04d}" for number in range(count)]
+    store.write_trials("s", {"trial_id": list(reversed(ids)), "key": [None] * count, "reason": ["no"] * count})
+    with pytest.raises(HarnessError) as caught:
+        view_trial("f", store)
+    text = str(caught.value)
+    assert f"begins {count:,} trial ids: {', '.join(ids[:8])}" in text
+    assert text.endswith(more) if more else "more" not in text
+
+
+def test_a_wrong_letter_gets_the_nearest_id(store: Store) -> None:
+    with pytest.raises(HarnessError, match=r"begins with 'cc06' \(did you mean 'cc05'\?\); `harness export` lists"):
+        view_trial("cc06", store)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "state"),
+    [
+        (["oom"], "oom"),
+        (["failed", "timeout"], "timeout"),
+        (["failed", "duplicate"], "failed"),
+        (["duplicate"], "pending"),
+        (["damaged"], "pending"),
+        (["crashed", "damaged"], "crashed"),
+    ],
+)
+def test_the_last_failure_is_the_state_of_a_trial_without_a_record(
+    tmp_path: Path, statuses: list[str], state: str
+) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    store = Store.open(tmp_path, create=True)
+    store.write_trials("s", {"trial_id": ["t"], "key": [LOST]})
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = [
+        AttemptRow(LOST, "evaluate", f"x{i}", status, finished_at=begin + timedelta(minutes=i))  # type: ignore[arg-type]
+        for i, status in enumerate(statuses)
+    ]
+    store.commit(Group(attempts=rows[::-1]))
+    view = view_trial("t", store)
+    assert view.state == state
+    assert [attempt.status for attempt in view.attempts] == statuses, "oldest first"
+
+
+def test_a_trial_that_diverged_says_so_and_keeps_what_came_before(tmp_path: Path) -> None:
+    store = Store.open(tmp_path, create=True)
+    store.write_trials("s", {"trial_id": ["t"], "key": [DONE]})
+    failed = AttemptRow(DONE, "evaluate", "x", "crashed", "the worker died")
+    store.commit(Group([StageRecord(DONE, "evaluate", status="diverged")], attempts=[failed]))
+    view = view_trial("t", store)
+    assert view.state == "diverged" and view.rows == ()
+    assert [attempt.reason for attempt in view.attempts] == ["the worker died"]
+
+
+def test_stages_are_found_through_all_their_inputs_and_each_once(tmp_path: Path) -> None:
+    """A diamond: the end was made of two that were made of one; what a lost input was made of is not known."""
+    end, left, right, top, gone = ("e" * 32, "2" * 32, "3" * 32, "4" * 32, "6" * 32)
+    store = Store.open(tmp_path, create=True)
+    store.write_trials("s", {"trial_id": ["t"], "key": [end]})
+    made_from = {end: [left, right], left: [top, gone], right: [top], top: []}
+    rows = [
+        StageRecord(key, f"kind{key[0]}", inputs=json.dumps(dict.fromkeys(inputs, "x")))
+        for key, inputs in made_from.items()
+    ]
+    stranger = StageRecord("7" * 32, "stranger", inputs=json.dumps({top: "x"}))
+    store.commit(Group([stranger, *rows]))
+    assert [stage.kind for stage in view_trial("t", store).stages] == ["kinde", "kind2", "kind3", "kind4"]
+
+
+def test_settings_are_the_columns_that_say_something_and_the_parameters(tmp_path: Path) -> None:
+    store = Store.open(tmp_path, create=True)
+    params = json.dumps({"shots": "all", "numerics": {"tf32": True}})
+    columns = {"trial_id": ["t"], "role": ["baseline"], "baseline": ["own"], "target": ["ü"], "params": [params]}
+    store.write_trials("s", {**columns, "key": [LOST]})
+    assert view_trial("t", store).settings == {
+        "role": "baseline",
+        "baseline": "own",
+        "target": "ü",
+        "shots": "all",
+        "numerics": {"tf32": True},
+    }
+    store.write_trials("s", {"trial_id": ["t"], "key": [LOST]})
+    assert view_trial("t", store).settings == {}

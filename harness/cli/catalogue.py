@@ -24,7 +24,7 @@ def tasks(arguments: argparse.Namespace) -> int:
     from harness.data.contact_sheet import contact_sheet
 
     load_plugins(arguments.plugins, Path.cwd())
-    factory = TASKS.get(arguments.name)
+    factory: Any = TASKS.get(arguments.name)
     if any(parameter.required for parameter in factory.parameters.values()):
         raise HarnessError(f"task {arguments.name!r} is made of another one and has no examples of its own")
     task = factory()

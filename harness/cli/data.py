@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-
 from harness.cli.text import columns, plural, size
 from harness.data import fetch as store
 from harness.data.catalogue import PACKAGES, DataPackage, packages

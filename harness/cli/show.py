@@ -17,11 +17,16 @@ def show(arguments: argparse.Namespace) -> int:
     """Print all that the results know about one trial."""
     import harness.api
 
-    print("\n".join(_lines(harness.api.show(arguments.trial, arguments.results))))
+    if arguments.cell:
+        from harness.cli.analyses import show_cell
+
+        return show_cell(arguments)
+    print("\n".join(trial_lines(harness.api.show(arguments.trial, arguments.results))))
     return 0
 
 
-def _lines(view: TrialView) -> Iterator[str]:
+def trial_lines(view: TrialView) -> Iterator[str]:
+    """What is known of a trial, line by line."""
     yield f"trial {view.trial_id} of {', '.join(view.studies)}: {view.state}"
     if view.reason:
         yield f"excluded: {view.reason}"

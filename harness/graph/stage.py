@@ -1,7 +1,7 @@
 """Stages: pure functions that trials share, described by ``bind`` and known by their content key.
 
     @stage(version=1)
-    def train(task: Task, init: Weights | None = None, steps: int = 100, seed: int = 0, *, ctx: StageContext) -> Weights:
+    def train(task: Task, init: Weights | None = None, seed: int = 0, *, ctx: StageContext) -> Weights:
         ...
 
     base = train.bind(task=source, seed=0)          # described, not run
@@ -184,6 +184,8 @@ class _Parameter:
         if isinstance(value, Stage):
             return value, f'{{"input":"{value.key}"}}'
         kind = type(value)
+        if kind in (list, dict):  # may have changed since it was last seen
+            return self._encode_new(value)
         memo_key = (kind, value) if kind in (int, str, float, bool) else id(value)
         known = self._memo.get(memo_key)
         if known is not None:

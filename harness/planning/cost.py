@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PastRuns:
-    """Past runs of one stage kind: their number, the mean and the sample variance of their seconds, and the mean size
-    of their artifacts in bytes (None when they kept none)."""
+    """Past runs of one stage kind: their number, the mean and the sample variance of their seconds, and the bytes of
+    artifacts that a run keeps on average (None when none kept any)."""
 
     n: int
     mean_seconds: float

@@ -126,10 +126,14 @@ class Demand:
                 found = found or f"input {name} ({needed.kind.name} {needed.key[:8]}) diverged"
             elif state == "blocked":
                 found = found or self.blocked[needed.key]
-            elif state == "done" and self.skip_untrained and name in stage.kind.needs_trained:
-                if NOT_TRAINED in self.records.flags(needed.key):
-                    found = found or f"input {name} ({needed.kind.name} {needed.key[:8]}) was not trained"
+            elif self._is_untrained(stage, name, needed, state):
+                found = found or f"input {name} ({needed.kind.name} {needed.key[:8]}) was not trained"
         return found
+
+    def _is_untrained(self, stage: Stage, name: str, needed: Stage, state: State) -> bool:
+        """Whether an input is flagged that the stage wants trained."""
+        wanted = self.skip_untrained and name in stage.kind.needs_trained
+        return wanted and state == "done" and NOT_TRAINED in self.records.flags(needed.key)
 
     def _want_choice(self, choice: Choice) -> State:
         known = self.states.get(choice.key)

@@ -83,8 +83,9 @@ class StoreHistory:
         nbytes: dict[str, list[int]] = {}
         columns = (records.column(name) for name in ("kind", "seconds", "nbytes"))
         for kind, duration, size in zip(*columns, strict=True):
-            if duration is not None:
-                seconds.setdefault(kind, []).append(duration)
+            if duration is None:
+                continue  # put there by hand, not run
+            seconds.setdefault(kind, []).append(duration)
             if size is not None:
                 nbytes.setdefault(kind, []).append(size)
         return {kind: _summary(times, nbytes.get(kind, [])) for kind, times in seconds.items()}

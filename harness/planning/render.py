@@ -58,11 +58,11 @@ def plan_text(plan: Plan) -> str:
 
 
 def _trials(plan: Plan) -> str:
-    parts = [f"{plan.trials:,} trials", f"{plan.trials_done:,} done"]
+    parts = [_plural(plan.trials, "trial"), f"{plan.trials_done:,} done"]
     if plan.candidates:
-        parts.append(f"{plan.candidates:,} candidates")
+        parts.append(_plural(plan.candidates, "candidate"))
     if plan.excluded:
-        parts.append(f"{sum(plan.excluded.values()):,} cells excluded")
+        parts.append(f"{_plural(sum(plan.excluded.values()), 'cell')} excluded")
     return ", ".join(parts)
 
 
@@ -89,17 +89,25 @@ def _stage_table(plan: Plan) -> list[str]:
 def _cost(plan: Plan) -> str:
     if plan.stages_needed == 0:
         return "nothing"
-    cost = plan.cost
+    cost, stages = plan.cost, _plural(plan.stages_needed, "stage")
     if cost.seconds is None:
-        return f"{plan.stages_needed:,} stages, time unknown (no past runs of {', '.join(cost.unknown)})"
+        return f"{stages}, time unknown (no past runs of {', '.join(cost.unknown)})"
     interval = "" if cost.low is None or cost.high is None else f" ({_seconds(cost.low)} to {_seconds(cost.high)})"
-    return f"{plan.stages_needed:,} stages, {_seconds(cost.seconds)} on one worker{interval}"
+    return f"{stages}, {_seconds(cost.seconds)} on one worker{interval}"
 
 
 def _seconds(value: float) -> str:
     if value < 120:
-        return f"{value:.3g} s"
-    return f"{value / 60:.3g} min" if value < 7200 else f"{value / 3600:.3g} h"
+        return f"{_number(value)} s"
+    return f"{_number(value / 60)} min" if value < 7200 else f"{_number(value / 3600)} h"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _bytes(count: int | None) -> str:
@@ -108,7 +116,7 @@ def _bytes(count: int | None) -> str:
     value, unit = float(count), 0
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
-    return f"{value:.3g} {_UNITS[unit]}"
+    return f"{_number(value)} {_UNITS[unit]}"
 
 
 def _tally(reasons: Any) -> dict[str, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.store.artifacts import ArtifactStore
-from harness.store.errors import NoStoreError
+from harness.store.errors import NoStoreError, StoreError
 from harness.store.records import Records
 from harness.store.rows import (
     AttemptRow,
@@ -73,7 +73,13 @@ class Store:
 
     @staticmethod
     def exists(results: Path | str) -> bool:
-        """Whether there is a store under ``results``."""
+        """Whether there is a store under ``results``.
+
+        Raises:
+            StoreError: ``results`` is a file.
+        """
+        if Path(results).is_file():
+            raise StoreError(f"'{results}' is a file, not a results directory")
         return (Path(results) / "store" / "records" / "_delta_log").is_dir()
 
     def table(self, name: str) -> Table:

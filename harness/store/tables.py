@@ -33,6 +33,7 @@ from harness.store.rows import new_id
 from harness.store.schemas import LAYOUT, SCHEMA_VERSION, TABLES, VERSION_PROPERTY, TableSpec
 
 TRIES = 40
+_ODD = re.compile(r"[%\\\x00-\x1f\x7f\ud800-\udfff]")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
 
 # Checkpoints and log cleaning belong to compaction: as hooks of a commit they could fail after it has succeeded.
@@ -56,6 +57,7 @@ def prepare_root(root: Path) -> None:
         StoreWriteError: the directory or a table cannot be created.
     """
     _ignore_file_size_signal()
+    _refuse_odd_path(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -93,10 +95,7 @@ class Table:
             StoreWriteError: it is missing and cannot be created.
         """
         spec, path = TABLES[name], root / name
-        if "%" in str(path):
-            raise StoreError(
-                f"the results directory '{root.parent}' must not have '%' in its path: Delta Lake decodes it"
-            )
+        _refuse_odd_path(root)
         if not (path / "_delta_log").is_dir():
             _create(path, spec)
         table = cls(path, spec)
@@ -355,6 +354,19 @@ class Table:
         if self.spec.partition is None:
             return {}
         return {self.spec.partition: file.split("/")[0].split("=", 1)[1]}
+
+
+def _refuse_odd_path(root: Path) -> None:
+    """Refuse a directory whose name Delta Lake would read as another one: it takes paths for URLs.
+
+    Raises:
+        StoreError: the path holds '%', a backslash, a control character or bytes that are no text.
+    """
+    odd = _ODD.search(root.as_posix())
+    if odd is not None:
+        raise StoreError(
+            f"the results directory {str(root.parent)!r} must not have {odd[0]!r} in its path: Delta Lake misreads it"
+        )
 
 
 def _create(path: Path, spec: TableSpec) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -89,3 +90,55 @@ def test_studies_of_a_folder(harness_command: Command, tmp_path: Path) -> None:
 )
 def test_types_are_said_in_words(annotation: object, said: str) -> None:
     assert type_name(annotation) == said
+
+
+@pytest.mark.parametrize(
+    ("annotation", "said"),
+    [
+        (type(None), "null"),
+        (Sequence[int], "list of whole number"),
+        (list[float | None], "list of number or null"),
+        (Mapping[str, int], "mapping to whole number"),
+        (dict[str, float], "mapping to number"),
+        (Literal[3, "all", True], '3 or "all" or True'),
+        (str | list[str], "text or list of text"),
+    ],
+)
+def test_more_types_in_words(annotation: object, said: str) -> None:
+    assert type_name(annotation) == said
+
+
+def test_the_schema_is_printed_or_written_the_same(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = printed(capsys, "schema")
+    assert json.loads(text)["type"] == "object" and text.endswith("}\n")
+    target = tmp_path / "deep" / "er" / "schema.json"
+    assert printed(capsys, "schema", "--to", str(target)) == ""
+    assert target.read_text(encoding="utf-8") == text
+
+
+def test_studies_of_files_come_first_and_one_can_be_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.cli import catalogue
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(catalogue, "known_studies", lambda results: ["finished", "b", "a"])
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "b.yaml").write_text("study: b\n", encoding="utf-8")
+    assert [line.split(maxsplit=1) for line in printed(capsys, "studies", "--results", "there").splitlines()] == [
+        ["b", "studies/b.yaml"],
+        ["a", "known to there"],
+        ["finished", "known to there"],
+    ]
+    assert printed(capsys, "studies", "finished").split() == ["finished", "known", "to", "results"]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("estimators", "knn"), ("methods", "fine_tune")])
+def test_what_an_estimator_or_method_reads_is_told(capsys: pytest.CaptureFixture[str], kind: str, name: str) -> None:
+    from harness.registry import ESTIMATORS, METHODS
+
+    entry = (ESTIMATORS if kind == "estimators" else METHODS).entry(name)
+    lines = printed(capsys, kind, name).splitlines()
+    assert lines[0] == f"{kind[:-1]} {name}: {entry.value.summary}"
+    assert lines[1] == f"defined in {entry.module}"
+    assert lines[2] == f"reads {', '.join(entry.value.reads)}"

@@ -67,3 +67,59 @@ def test_what_cannot_be_found_names_the_nearest(text: str, sentence: str) -> Non
 
 def test_fragments_without_a_name_are_no_studies() -> None:
     assert sorted(lookup.study_files()) == ["lone/mini", "prompts/mini", "prompts/paper", "quickstart"]
+
+
+@pytest.mark.parametrize("name", ["box.yaml", "box.yml"])
+def test_a_folder_that_is_called_like_a_file(folder: Path, name: str) -> None:
+    (folder / name).mkdir()
+    with pytest.raises(HarnessError, match=rf"^{name} is a folder, not a study file$"):
+        lookup.find(name, "results")
+    (folder / "studies" / name).mkdir()
+    assert "box" not in lookup.study_files()
+
+
+def test_a_link_to_nothing_is_not_suggested_for_itself(folder: Path) -> None:
+    (folder / "lost.yaml").symlink_to("nowhere")
+    with pytest.raises(HarnessError) as caught:
+        lookup.find("lost.yaml", "results")
+    assert "'lost.yaml'?" not in str(caught.value)
+
+
+def test_a_file_of_any_name_is_taken_and_goes_before_a_study_of_that_name(folder: Path) -> None:
+    (folder / "quickstart").write_text("study: mine\n", encoding="utf-8")
+    assert lookup.find("quickstart", "results") == lookup.Found(Path("quickstart"), "mine")
+    (folder / "nameless.txt").write_text("seeds: [0]\n", encoding="utf-8")
+    assert lookup.find("nameless.txt", "results").name == "nameless"
+
+
+def test_the_results_are_asked_last_and_by_the_folder_given(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def known(results: str) -> list[str]:
+        asked.append(results)
+        return ["quickstart", "old"]
+
+    monkeypatch.setattr(lookup, "known_studies", known)
+    assert lookup.find("quickstart", "there").file is not None and asked == []
+    assert lookup.find("old", "there") == lookup.Found(None, "old") and asked == ["there"]
+    with pytest.raises(HarnessError, match="study 'old' is known to there, but its file is not here"):
+        lookup.find_file("old", "there")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (b"study: a-b_1\n", "a-b_1"),
+        (b'study: "quoted"\n', "quoted"),
+        (b"# study: no\nstudy:\ttab\n", "tab"),
+        (b"study:glued\n", "glued"),
+        (b"  study: indented\n", None),
+        (b"study:\n  - list\n", None),
+        (b"study: \xff\n", None),
+        (b"", None),
+    ],
+)
+def test_the_name_that_a_file_declares(folder: Path, text: bytes, name: str | None) -> None:
+    (folder / "x.yaml").write_bytes(text)
+    assert lookup.declared_name(folder / "x.yaml") == name
+    assert lookup.declared_name(folder) is None and lookup.declared_name(folder / "absent") is None

@@ -222,3 +222,30 @@ def test_export_writes_all_or_nothing(store: Store, results: Path, tmp_path: Pat
     with pytest.raises(StoreError, match="No space left"):
         export(results, "s", tmp_path / "o.csv")
     assert (tmp_path / "o.csv").read_bytes() == before and len(list(tmp_path.glob("*o.csv*"))) == 1
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_a_file_where_a_folder_should_be_is_told_by_the_name_that_was_given(
+    store: Store, results: Path, tmp_path: Path, name: str
+) -> None:
+    plan(store, "s", {"a": "a"})
+    (tmp_path / "taken").touch()
+    with pytest.raises(StoreError) as caught:
+        export(results, "s", tmp_path / "taken" / name)
+    assert str(caught.value).startswith(f"'{tmp_path / 'taken' / name}' could not be written: ")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(StoreError, match=r"folder\.csv' could not be written: Is a directory"):
+        export(results, "s", tmp_path / "folder.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.csv", "results", "taken"]
+
+
+def test_two_studies_that_share_a_trial_each_have_its_rows(store: Store, results: Path) -> None:
+    for study in ("one", "two"):
+        plan(store, study, {"t": "shared"}, params=[json.dumps({study: 1})])
+    store.commit(one("shared", 0.75))
+    rows = outcomes(results).to_pylist()
+    assert [(row["study"], row["value"], row["one"], row["two"]) for row in rows] == [
+        ("one", 0.75, 1, None),
+        ("two", 0.75, None, 1),
+    ]
+    assert "two" not in outcomes(results, "one").column_names, "an axis of another study is no column"

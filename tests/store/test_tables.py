@@ -234,3 +234,18 @@ def test_reason_is_one_plain_line() -> None:
     assert reason(OSError(28, "x")) == "No space left on device"
     assert reason(OSError("Generic\n \x1b[31m↳\x1b[0m Unable\n \x1b[31m↳\x1b[0m File too large\n")) == "File too large"
     assert reason(ValueError()) == "ValueError"
+
+
+@pytest.mark.parametrize("odd", ["%41", "a\\b", "a\tb", "a\nb", "a\x7fb", "a\udcffb"])
+def test_a_directory_whose_name_would_be_misread_is_refused_before_anything_is_made(tmp_path: Path, odd: str) -> None:
+    with pytest.raises(StoreError, match=r"must not have .* in its path: Delta Lake misreads it") as caught:
+        Store.open(tmp_path / odd / "results", create=True)
+    assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+def test_a_results_directory_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for open_ in (Store.exists, Store.open):
+        with pytest.raises(StoreError, match="file' is a file, not a results directory"):
+            open_(tmp_path / "file")
+    assert not Store.exists(tmp_path / "nowhere") and not Store.exists(tmp_path)
