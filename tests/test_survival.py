@@ -97,9 +97,7 @@ def workers_below(driver: int) -> list[psutil.Process]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_workers_killed_again_and_again_lose_nothing(
-    tmp_path: Path, undisturbed: dict[tuple[str, ...], float]
-) -> None:
+def test_workers_killed_again_and_again_lose_nothing(tmp_path: Path, undisturbed: dict[tuple[str, ...], float]) -> None:
     chance = random.Random(8)
     killed, runs = 0, 0
     while killed < KILLS:

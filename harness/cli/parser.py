@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 import harness
+from harness.cli.analysis_parser import add_analysis_commands, add_cell_option
 from harness.errors import suggest
 
 DESCRIPTION = "Runs source x target transfer studies and draws their transfer matrices."
 EPILOGUE = """\
 STUDY is a file (studies/quickstart.yaml), a name under studies/ (quickstart), or a study that the results know.
 
-exit status: 0 done; 2 something to put right, in one sentence; 3 finished with failures; 130, 143 interrupted
+exit status: 0 done; 2 something to put right, in one sentence; 3 finished with failures; 4 a published value
+differs; 130, 143 interrupted
 (the next run goes on from there)."""
 
 Subparsers = Any  # argparse gives this class no public name
@@ -72,6 +74,7 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
     _add_study_commands(commands)
     _add_reading_commands(commands)
+    add_analysis_commands(commands, _command)
     _add_catalogue_commands(commands)
     _add_store_commands(commands)
     _add_data_commands(commands)
@@ -179,7 +182,8 @@ def _add_reading_commands(commands: Subparsers) -> None:
     report = _command(commands, "report", "studies", "report", "draw a study's analyses into one page")
     _add_study(report, selecting=False)
     show = _command(commands, "show", "show", "show", "print all that is known about one trial")
-    show.add_argument("trial", metavar="TRIAL", help="a trial's id, or enough of its beginning")
+    show.add_argument("trial", metavar="TRIAL", help="a trial's id, or enough of its beginning; a study with --cell")
+    add_cell_option(show)
 
 
 def _add_catalogue_commands(commands: Subparsers) -> None:

@@ -65,7 +65,7 @@ def knn_score(
     """Score features by the k nearest neighbours of each of the examples that a training would get."""
     split = str(features.header["split"])
     labels = features.tensors["labels"]
-    chosen = few_shot(labels, shots, ctx.generator("few_shot", seed, task.name, split))
+    chosen = few_shot(labels, shots, ctx.generator("few_shot", seed, task.name, split), task.n_classes)
     value = leave_one_out(features.tensors["features"][chosen], labels[chosen], k, task.n_classes)
     flags = tuple(features.header.get("flags", ()))
     return Measurements((Measurement("score", value, split, task.name, n_eval=len(chosen), flags=flags),))

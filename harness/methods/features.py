@@ -15,9 +15,7 @@ def features_of(trial: Trial, weights: Stage | None, split: str) -> Stage:
     A pre-trained backbone that was not trained further is one network, whatever the seed.
     """
     if isinstance(trial.source, Untrained) and isinstance(trial.backbone, Pretrained):
-        return extract_features.bind(
-            task=trial.target, split=split, backbone=trial.backbone, numerics=trial.numerics
-        )
+        return extract_features.bind(task=trial.target, split=split, backbone=trial.backbone, numerics=trial.numerics)
     if weights is None:
         return extract_features.bind(task=trial.target, split=split)
     return extract_features.bind(

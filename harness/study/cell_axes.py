@@ -31,7 +31,7 @@ def _source_list(layers: Layers, items: Sequence[Any], path: KeyPath) -> tuple[S
         except Failed:
             layers.reporter.taint((*path, index))
     for label, entry, at in found:
-        layers.shared.one_meaning("source", label, (str(entry.value), entry.tasks, entry.per_target), at)
+        layers.names.one_meaning("source", label, (str(entry.value), entry.tasks, entry.per_target), at)
     return layers.unique(found, "sources")
 
 
@@ -71,7 +71,6 @@ def _backbone_list(layers: Layers, items: Sequence[Any], path: KeyPath) -> tuple
     for index, item in enumerate(items):
         try:
             label, backbone = layers.names.backbone(item, (*path, index))
-            layers.shared.one_meaning("backbone", label, str(backbone.identity()), (*path, index))
             found.append((label, (label, backbone), (*path, index)))
         except Failed:
             layers.reporter.taint((*path, index))

@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.methods.base import CheckpointRule, Numerics
 from harness.signatures import Parameter
-from harness.study.identity import Ids, drop_known, first_of_each, row_ids
+from harness.study.identity import Column, Ids, drop_known, first_of_each, row_ids
 from harness.study.labels import key_of
 from harness.study.matching import Claims
 from harness.study.model import Bound, Grid, Match, Role, Study
@@ -308,9 +308,23 @@ def _apply(
 def block_ids(block: Block, rows: Positions, setting: Positions) -> Ids:
     """Return [n, 2] numbers that are equal exactly for rows that are the same trial of the same method and role."""
     parameters: Mapping[str, Parameter] = getattr(block.recipe, "parameters", {})
-    columns = [(axis.name, axis.labels, _default_position(axis, parameters)) for axis in block.axes]
+    columns: list[Column] = [(axis.name, axis.labels, _default_position(axis, parameters)) for axis in block.axes]
+    rows = _seeds_alike(block.axes, columns, rows)
     fixed = [_fixed(settings, parameters) for settings in block.settings]
     return row_ids(columns, rows, fixed, setting)
+
+
+def _seeds_alike(axes: tuple[Axis, ...], columns: list[Column], rows: Positions) -> Positions:
+    """Point the source seeds that equal the target's at a label None: tied seeds, which have no such column."""
+    at = {axis.name: position for position, axis in enumerate(axes)}
+    if "seed" not in at or "source_seed" not in at:
+        return rows
+    seed, source = (axes[at[name]].labels for name in ("seed", "source_seed"))
+    alike = np.array([[one == other for other in source] for one in seed], dtype=np.bool_)
+    columns[at["source_seed"]] = ("source_seed", (*source, None), None)
+    rows = rows.copy()
+    rows[alike[rows[:, at["seed"]], rows[:, at["source_seed"]]], at["source_seed"]] = len(source)
+    return rows
 
 
 def _default_position(axis: Axis, parameters: Mapping[str, Parameter]) -> int | None:

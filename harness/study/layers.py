@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -32,7 +32,6 @@ class Shared:
     recipes: dict[str, Recipe] = field(default_factory=dict)
     vocabularies: list[Vocabulary] = field(default_factory=list)
     _cache: dict[tuple[str, KeyPath], Any] = field(default_factory=dict)
-    _meanings: dict[tuple[str, Scalar], Hashable] = field(default_factory=dict)
 
     def cached(self, what: str, path: KeyPath, make: Callable[[], T]) -> T:
         """Return what ``make`` made when it was first asked for what stands at ``path``."""
@@ -40,11 +39,6 @@ class Shared:
             self._cache[what, path] = make()
         found: T = self._cache[what, path]
         return found
-
-    def one_meaning(self, kind: str, label: Scalar, identity: Hashable, path: KeyPath) -> None:
-        """Report a label that two grids use for different things."""
-        if self._meanings.setdefault((kind, label), identity) != identity:
-            self.reporter.add(path, f"the {kind} {label!r} means something else elsewhere; give it another label")
 
     def labels(self) -> dict[str, set[Scalar]]:
         """Return all labels of all grids by column."""

@@ -6,7 +6,7 @@ import itertools
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Union
 
@@ -49,6 +49,7 @@ class Names:
         self.reporter = reporter
         self._tasks: dict[str, Task] = {}
         self._lost: set[str] = set()
+        self._meanings: dict[tuple[str, Scalar], Hashable] = {}
 
     def fail(self, path: KeyPath, message: str) -> Failed:
         """Report a problem and return the exception to raise."""
@@ -63,6 +64,11 @@ class Names:
         """Remember a name that could not be resolved."""
         if isinstance(label, str):
             self._lost.add(label)
+
+    def one_meaning(self, kind: str, label: Scalar, identity: Hashable, path: KeyPath) -> None:
+        """Report a label that stands for different things in two places: trials are told apart by labels alone."""
+        if self._meanings.setdefault((kind, label), identity) != identity:
+            self.reporter.add(path, f"the {kind} {label!r} means something else elsewhere; give it another label")
 
     # --- tasks and backbones ------------------------------------------------------------------------------------------
 
@@ -102,7 +108,9 @@ class Names:
         arguments = self._arguments(entry, f"backbone {parsed.name!r}", options, path)
         changed = {key: value for key, value in arguments.items() if value != entry.parameters[key].default}
         made: Backbone = self._call(entry, arguments, path)
-        return label or reference(parsed.name, changed), made
+        label = label or reference(parsed.name, changed)
+        self.one_meaning("backbone", label, str(made.identity()), path)
+        return label, made
 
     def _parse(self, written: str | Reference, path: KeyPath) -> Reference:
         if isinstance(written, Reference):
@@ -203,9 +211,12 @@ class Names:
             tasks = TaskSet(self._tasks_of(list(written), path))
             return tasks, tasks.name
         if kind == "checkpoint" and isinstance(written, str):
-            return self._file(written, path), written
+            file = self._file(written, path)
+            self.one_meaning("checkpoint", written, str(file), path)
+            return file, written
         if kind == "checkpoint" and _names(written, kind) and set(written) <= {"checkpoint", "revision", "name"}:
             entry = self._checkpoint(CheckpointSource.model_validate(written), path)
+            self.one_meaning("checkpoint", entry.label, str(entry.value), path)
             return entry.value, entry.label
         raise self.fail(path, f"{shown(written)} does not name a {kind.replace('_', ' ')}")
 

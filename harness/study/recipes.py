@@ -60,7 +60,7 @@ def _recipe(layers: Layers, item: Any, path: KeyPath, kind: str) -> Recipe:
             layers.reporter.add(given.path, f"{kind} {entry.name!r} has no parameter {given.spoken()}{near}")
         fixed.update({column: Given(given.value, given.path) for column in known})
     recipe = Recipe(label, entry, fixed, path, kind == "estimator")
-    layers.shared.one_meaning(kind, label, entry.name, path)
+    layers.names.one_meaning(kind, label, entry.name, path)
     layers.shared.recipes.setdefault(label, recipe)
     return recipe
 

@@ -104,13 +104,19 @@ def _allowed(grid: Grid) -> Mask:
 
 
 def _agreement(name: str, sources: Sequence[SourceEntry], targets: Sequence[Task], wanted: bool) -> Mask:
-    """Return [sources, targets]: whether every task of the source agrees (or differs) with the target in ``name``."""
+    """Return [sources, targets]: whether every task of the source agrees (or differs) with the target in ``name``.
+
+    A target that is taken out of its source set says nothing there.
+    """
     codes: dict[Any, int] = {}
     of_target = np.array([codes.setdefault(task.attributes[name], len(codes)) for task in targets])
     found = np.ones((len(sources), len(targets)), dtype=np.bool_)
     for index, entry in enumerate(sources):
         for task in entry.tasks:
-            found[index] &= (of_target == codes.setdefault(task.attributes[name], len(codes))) == wanted
+            suits = (of_target == codes.setdefault(task.attributes[name], len(codes))) == wanted
+            if entry.per_target:
+                suits |= np.array([target.name == task.name for target in targets])
+            found[index] &= suits
     return found
 
 

@@ -46,6 +46,7 @@ class Task:
     code: names of the modules whose code makes the data.
     class_sizes: examples of each class in each split, where known; derived tasks need them.
     attributes: what pairs may be chosen by (family, domain, ...); they are in no key.
+    multi_label: whether an example may have several classes; labels are then [n, n_classes] of zeros and ones.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Task:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     metric: str = "accuracy"
     higher_is_better: bool = True
+    multi_label: bool = False
     version: int = 1
     code: tuple[str, ...] = ()
 
@@ -71,7 +73,8 @@ class Task:
         if unknown:
             raise HarnessError(f"task {self.name!r}: unknown split {unknown[0]!r}{suggest(unknown[0], SPLITS)}")
         for split, counts in self.class_sizes.items():
-            if len(counts) != self.n_classes or sum(counts) != self.sizes.get(split):
+            added_up = self.multi_label or sum(counts) == self.sizes.get(split)
+            if len(counts) != self.n_classes or not added_up:
                 raise HarnessError(f"task {self.name!r}, split {split!r}: class sizes do not add up to its size")
 
     def split(self, name: str) -> Split:
@@ -83,7 +86,8 @@ class Task:
             raise HarnessError(f"task {self.name!r} has no split {name!r}{suggest(name, self.sizes)}")
         loaded = self.load(name)
         expected = (self.sizes[name], *self.input_shape)
-        if tuple(loaded.inputs.shape) != expected or tuple(loaded.labels.shape) != expected[:1]:
+        labels = (self.sizes[name], self.n_classes) if self.multi_label else expected[:1]
+        if tuple(loaded.inputs.shape) != expected or tuple(loaded.labels.shape) != labels:
             raise HarnessError(
                 f"task {self.name!r}, split {name!r}: inputs {tuple(loaded.inputs.shape)} and labels "
                 f"{tuple(loaded.labels.shape)}, but the task declares {expected}"
@@ -165,15 +169,17 @@ class TaskEntry(Generic[P]):
         functools.update_wrapper(self, factory)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Task:
-        """Make the task, named by its reference (`half(of=digits_upright, split=0, side=a)`)."""
+        """Make the task, named by its reference (`half(of=digits_upright, split=0, side=a)`) or its `name`."""
         given = dict(zip(self.parameters, args, strict=False)) | kwargs
         made = self.factory(*args, **kwargs)
         chosen = {
             key: given[key] for key, known in self.parameters.items() if key in given and given[key] != known.default
         }
+        # A task of the user's own files is given a name: its reference holds paths, which must be in no key.
+        named = str(chosen["name"]) if "name" in chosen else reference(self.name, chosen)
         return replace(
             made,
-            name=reference(self.name, chosen),
+            name=named,
             attributes={**made.attributes, **self.attributes},
             code=tuple(dict.fromkeys((*made.code, self.factory.__module__))),
         )

@@ -26,6 +26,8 @@ def half(of: Task, split: int, side: Literal["a", "b"]) -> Task:
     split: which random division, any integer; the two sides of one division share no class. The division depends on
     the class names alone, so tasks with the same classes are divided alike.
     """
+    if of.n_classes < 2:
+        raise HarnessError(f"half: {of.name} has one class, which cannot be divided")
     by_chance = sorted(range(of.n_classes), key=lambda label: derive_seed(split, "split", of.class_names[label]))
     middle = (of.n_classes + 1) // 2
     chosen = by_chance[:middle] if side == "a" else by_chance[middle:]

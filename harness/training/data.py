@@ -26,6 +26,11 @@ def load_split(task: Task, split: str, cache: Cache) -> Split:
     return cache.cached(key, lambda: task.split(split))
 
 
+def in_memory(split: Split) -> Split:
+    """Return a split whose inputs are a tensor, read now where they are otherwise read when asked for."""
+    return Split(split.inputs[:], split.labels)
+
+
 def sample(task: Task, splits: tuple[str, ...], shots: Shots, seed: int, ctx: StageContext) -> Split:
     """Return the examples that a training may use: `shots` of each class from each of the splits, or all.
 
@@ -36,7 +41,7 @@ def sample(task: Task, splits: tuple[str, ...], shots: Shots, seed: int, ctx: St
     inputs, labels = [], []
     for name in splits:
         whole = load_split(task, name, ctx)
-        chosen = few_shot(whole.labels, shots, ctx.generator("few_shot", seed, task.name, name))
+        chosen = few_shot(whole.labels, shots, ctx.generator("few_shot", seed, task.name, name), task.n_classes)
         inputs.append(whole.inputs[chosen])
         labels.append(whole.labels[chosen])
     return Split(torch.cat(inputs), torch.cat(labels))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import HarnessError, suggest
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 PIECE: Final = 1024
 """Examples that one network sees at a time."""
+
+MOST_NUMBERS: Final = 2**22
+"""Numbers of input that are read at a time."""
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -55,4 +60,25 @@ def predict(
     with torch.no_grad():
         starts = range(0, inputs.shape[1], PIECE)
         pieces = [network(parameters, inputs[:, start : start + PIECE]) for start in starts]
+    return torch.cat(pieces, dim=1)
+
+
+def predict_split(
+    network: Callable[[Mapping[str, Tensor], Tensor], Tensor],
+    parameters: Mapping[str, Tensor],
+    inputs: Tensor,
+    device: str,
+    kind: torch.dtype,
+) -> Tensor:
+    """Return what one network, stacked alone, gives for inputs [n, ...]: [1, n, classes].
+
+    The inputs are read a piece at a time, so that pictures kept on disk never lie in memory all at once.
+    """
+    import torch
+
+    size = max(1, min(PIECE, MOST_NUMBERS // max(1, math.prod(inputs.shape[1:]))))
+    pieces = [
+        predict(network, parameters, inputs[start : start + size].unsqueeze(0).to(device, kind))
+        for start in range(0, inputs.shape[0], size)
+    ]
     return torch.cat(pieces, dim=1)

@@ -33,8 +33,12 @@ class StackedNetwork:
 
         whole = backbone.build(n_classes or 1, input_shape, torch.Generator())
         network = (whole if n_classes is not None else whole[:-1]).to("meta")
+        convolved = _round_convolutions(network)
 
         def one(parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
+            if torch.is_autocast_enabled(inputs.device.type):
+                kind = torch.get_autocast_dtype(inputs.device.type)
+                parameters = {name: item.to(kind) if name in convolved else item for name, item in parameters.items()}
             result: Tensor = functional_call(network, parameters, (inputs,))
             return result.flatten(1)
 
@@ -46,6 +50,25 @@ class StackedNetwork:
         """Map inputs [width, n, *input_shape] to logits [width, n, n_classes] or features [width, n, feature_width]."""
         result: Tensor = self._call({name: parameters[name] for name in self.names}, inputs)
         return result
+
+
+def _round_convolutions(network: nn.Module) -> frozenset[str]:
+    """Make convolutions round their inputs to the type of their kernels; return the names of their parameters.
+
+    `vmap` leads convolutions past autocast, which would leave them in single precision.
+    """
+    from torch.nn.modules.conv import _ConvNd
+
+    def rounded(module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        assert isinstance(module, _ConvNd)
+        return tuple(item.to(module.weight.dtype) for item in arguments)
+
+    names: set[str] = set()
+    for prefix, module in network.named_modules():
+        if isinstance(module, _ConvNd):
+            module.register_forward_pre_hook(rounded)
+            names.update(f"{prefix}.{name}" for name, _ in module.named_parameters(recurse=False))
+    return frozenset(names)
 
 
 @functools.lru_cache(maxsize=64)

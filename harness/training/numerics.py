@@ -29,6 +29,7 @@ def applied(numerics: Numerics, device: str) -> Iterator[None]:
     if kind == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic products on a GPU ask for
     deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     tf32 = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
     benchmark = torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(numerics.deterministic)
@@ -38,6 +39,6 @@ def applied(numerics: Numerics, device: str) -> Iterator[None]:
         with torch.autocast(kind, torch.bfloat16, enabled=numerics.precision == "bfloat16"):
             yield
     finally:
-        torch.use_deterministic_algorithms(deterministic)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
         torch.backends.cudnn.benchmark = benchmark

@@ -93,7 +93,7 @@ def sample_features(member: Mapping[str, Any], ctx: StageContext) -> tuple[Tenso
     task, inputs, labels = member["task"], [], []
     for one in member["features"]:
         generator = ctx.generator("few_shot", member["seed"], task.name, str(one.header["split"]))
-        chosen = few_shot(one.tensors["labels"], member["shots"], generator)
+        chosen = few_shot(one.tensors["labels"], member["shots"], generator, task.n_classes)
         inputs.append(one.tensors["features"][chosen])
         labels.append(one.tensors["labels"][chosen])
     if not all(bool(each.isfinite().all()) for each in inputs):

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from harness.backbones.base import Backbone
+from harness.backbones.pretrained import Pretrained
 from harness.errors import HarnessError
 from harness.graph import BatchContext, Measurement, Measurements, StageContext, Weights, stage
 from harness.tasks.base import Task
 from harness.tasks.sampling import Shots
 from harness.training.alone import Alone, one_by_one, only
-from harness.training.data import Order, count, load_split, sample
-from harness.training.evaluation import metric, predict
+from harness.training.data import Order, count, in_memory, load_split, sample
+from harness.training.evaluation import metric, predict_split
 from harness.training.loop import Member, Program, Trained, train_members
 from harness.training.networks import fresh, stack, stacked_network, transplant
 from harness.training.numerics import applied, parameter_type
@@ -113,13 +114,17 @@ def _group(arguments: Mapping[str, Any]) -> Hashable:
 
 @train.batched(width=WIDTH, group=_group)
 def train_batch(members: Sequence[Mapping[str, Any]], ctx: BatchContext) -> Sequence[Weights | Exception]:
-    """Train several networks at once, none of which sees another."""
+    """Train several networks at once, none of which sees another; large ones, which fill a slot, one by one."""
+    if isinstance(members[0]["backbone"], Pretrained):
+        return one_by_one(train, members, ctx)
     return _train_all([_Call(**member) for member in members], ctx)
 
 
 @adapt.batched(width=WIDTH, group=_group)
 def adapt_batch(members: Sequence[Mapping[str, Any]], ctx: BatchContext) -> Sequence[Weights | Exception]:
-    """Adapt several networks at once, none of which sees another."""
+    """Adapt several networks at once, none of which sees another; large ones, which fill a slot, one by one."""
+    if isinstance(members[0]["backbone"], Pretrained):
+        return one_by_one(adapt, members, ctx)
     return _train_all([_Call(**member) for member in members], ctx)
 
 
@@ -144,12 +149,13 @@ def _train_all(calls: Sequence[_Call], ctx: BatchContext) -> list[Weights | Exce
 def _prepare(call: _Call, ctx: StageContext) -> Member:
     task, rule = call.task, call.rule
     data = sample(task, call.splits, call.shots, call.seed, ctx)
-    initial = _initial(call.backbone, task.n_classes, task.input_shape, call.seed, ctx)
+    drawn = _initial(call.backbone, task.n_classes, task.input_shape, call.seed, ctx)
+    initial = {name: tensor.to(parameter_type(call.numerics)) for name, tensor in drawn.items()}
     if call.init is not None:
         origin = str(call.init.header.get("task", "the source"))
         initial = transplant(call.init.tensors, initial, head=call.head == "kept", origin=origin)
     order = Order(len(data), call.budget.batch_of(len(data)), call.seed, task.name)
-    watched = load_split(task, rule.on, ctx) if rule.keep == "best" else None
+    watched = in_memory(load_split(task, rule.on, ctx)) if rule.keep == "best" else None
     return Member(task, data, watched, initial, call.optimiser, order, ctx)
 
 
@@ -220,17 +226,18 @@ def evaluate(
     ctx: StageContext,
 ) -> Measurements:
     """Measure a network on splits of a task, by the task's own metric."""
-    shapes = fresh(backbone, task.n_classes, task.input_shape, ctx.generator("initialisation", 0))
-    parameters = transplant(weights.tensors, shapes, head=True, origin=str(weights.header.get("task", "the network")))
     kind = parameter_type(numerics)
-    stacked = {name: tensor.to(ctx.device, kind) for name, tensor in stack([parameters]).items()}
+    drawn = fresh(backbone, task.n_classes, task.input_shape, ctx.generator("initialisation", 0))
+    shapes = {name: tensor.to(kind) for name, tensor in drawn.items()}
+    parameters = transplant(weights.tensors, shapes, head=True, origin=str(weights.header.get("task", "the network")))
+    stacked = {name: tensor.to(ctx.device) for name, tensor in stack([parameters]).items()}
     network = stacked_network(backbone, task.input_shape, task.n_classes)
     measure, _ = metric(task.metric)
     rows = []
     with applied(numerics, ctx.device):
         for name in splits:
             data = load_split(task, name, ctx)
-            logits = predict(network, stacked, data.inputs.unsqueeze(0).to(ctx.device, kind))
+            logits = predict_split(network, stacked, data.inputs, ctx.device, kind)
             value = float(measure(logits, data.labels.unsqueeze(0).to(ctx.device)))
             flags = tuple(weights.header.get("flags", ()))
             rows.append(Measurement(task.metric, value, name, task.name, n_eval=len(data), flags=flags))
