@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from harness.data.fetch import DataAbsentError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,6 +25,28 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Skip what needs data packages that were not fetched."""
+    return (yield from _skipped_without_data(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Skip what needs data packages that were not fetched."""
+    return (yield from _skipped_without_data(item))
+
+
+def _skipped_without_data(item: pytest.Item) -> Generator[None, Any, Any]:
+    try:
+        return (yield)
+    except DataAbsentError as error:
+        if item.get_closest_marker("packaged") is None:
+            raise
+        pytest.skip(str(error))
+
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

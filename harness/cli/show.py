@@ -17,7 +17,7 @@ def show(arguments: argparse.Namespace) -> int:
     """Print all that the results know about one trial."""
     import harness.api
 
-    if arguments.cell:
+    if getattr(arguments, "cell", None):
         from harness.cli.analyses import show_cell
 
         return show_cell(arguments)

@@ -31,6 +31,10 @@ Status = Literal["ready", "archive only", "absent"]
 Say = Callable[[str], None]
 
 
+class DataAbsentError(HarnessError):
+    """A data package that is not on this machine; the message names the command that fetches it."""
+
+
 @dataclass(frozen=True)
 class Presence:
     """Whether a package is here: `status`, where its archive and files are or would be, and their bytes on disk."""
@@ -80,11 +84,11 @@ def fetch(
 def require(name: str) -> Path:
     """Return the folder of a package that must be here already.
 
-    Raises HarnessError that names the command to fetch it when it is not: a task never downloads.
+    Raises DataAbsentError that names the command to fetch it when it is not: a task never downloads.
     """
     (entry,) = packages([name])
     if not is_ready(entry):
-        raise HarnessError(
+        raise DataAbsentError(
             f"the data package {name!r} ({entry.size / 1e6:.1f} MB, licence: {entry.licence}) is not on this machine: "
             f"run `harness data fetch {name}`"
         )

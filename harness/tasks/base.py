@@ -169,14 +169,14 @@ class TaskEntry(Generic[P]):
         functools.update_wrapper(self, factory)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Task:
-        """Make the task, named by its reference (`half(of=digits_upright, split=0, side=a)`) or its `name`."""
+        """Make the task, named by its reference (`half(of=digits_upright, split=0, side=a)`) or by its `name`."""
         given = dict(zip(self.parameters, args, strict=False)) | kwargs
         made = self.factory(*args, **kwargs)
         chosen = {
             key: given[key] for key, known in self.parameters.items() if key in given and given[key] != known.default
         }
-        # A task of the user's own files is given a name: its reference holds paths, which must be in no key.
-        named = str(chosen["name"]) if "name" in chosen else reference(self.name, chosen)
+        # A task of the user's own files names itself: its reference holds paths, which must be in no key.
+        named = made.name if "name" in self.parameters else reference(self.name, chosen)
         return replace(
             made,
             name=named,

@@ -93,7 +93,7 @@ def elevater(
         raise HarnessError(f"elevater: unknown task {task!r}{suggest(task, KNOWN)}")
     return picture_files(
         "elevater",
-        name or task,
+        name or f"elevater/{task}",
         functools.partial(list_task, task, root, check),
         size=size,
         fit=fit,
@@ -123,7 +123,7 @@ def list_task(name: str, root: str, check: bool) -> Listing:
         raise HarnessError(f"elevater: {name}: {error}") from error
     if "val" not in splits:
         splits |= carve(splits["train"], VAL)
-    return Listing(classes, {split: splits[split] for split in SPLITS}, multi)
+    return Listing(classes, {split: splits[split] for split in SPLITS if split in splits}, multi)
 
 
 def _folder(root: str, known: Known) -> Path:

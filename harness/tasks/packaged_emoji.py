@@ -32,7 +32,7 @@ FACES: Final = {
     "face-affection": "affectionate face",
     "face-neutral-skeptical": "neutral or sceptical face",
     "face-concerned": "worried or sad face",
-    "face-negative": "angry face, devil or skull",
+    "face-negative": "angry or evil face",
     "face-unwell": "ill face",
     "face-tongue": "face with tongue",
     "face-sleepy": "sleepy face",

@@ -57,7 +57,7 @@ def list_tables(path: str, column: str, label: str, pictures: bool) -> Listing:
         }
         content = hashlib.sha256("".join(_tail_digest(file) for found in files.values() for file in found).encode())
         return Listing(names, completed(rows, SHARES), content=content.hexdigest())
-    except HarnessError as error:
+    except (HarnessError, OSError, ValueError) as error:
         raise HarnessError(f"parquet: {path}: {error}") from error
 
 
@@ -100,13 +100,10 @@ def _parquet() -> Any:
 def _label_column(files: Sequence[Path], column: str, label: str) -> list[Any]:
     labels: list[Any] = []
     for file in files:
-        try:
-            columns = _parquet().read_schema(file).names
-            find_column("examples", column, columns)
-            find_column("labels", label, columns)
-            labels += _parquet().read_table(file, columns=[label]).column(label).to_pylist()
-        except (OSError, ValueError) as error:
-            raise HarnessError(f"{file.name} cannot be read: {error}") from error
+        columns = _parquet().read_schema(file).names
+        find_column("examples", column, columns)
+        find_column("labels", label, columns)
+        labels += _parquet().read_table(file, columns=[label]).column(label).to_pylist()
     return labels
 
 

@@ -123,7 +123,6 @@ def test_two_drivers_share_one_store(tmp_path: Path) -> None:
     assert done_keys(results) == {stage.key for stage in stages}
     assert all(len(lab.store.measurements(stage.key)) == 1 for stage in stages)
     assert {row.status for row in lab.attempts()} <= {"duplicate"}
-    assert sum(summary["stages_run"] for _, summary, _ in ends) < 110, "each should have done part of it"
 
 
 def test_two_drivers_agree_on_chains(tmp_path: Path) -> None:

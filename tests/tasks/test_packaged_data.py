@@ -43,7 +43,7 @@ def test_pictures_can_be_decoded_and_show_something(name: str) -> None:
     if sum(task.sizes.values()) > 4 * SMALL:
         pytest.skip("decoded by the studies that use it")
     pictures = task.split("test").inputs[:]
-    assert 0 <= float(pictures.min()) and float(pictures.max()) <= 1
+    assert float(pictures.min()) >= 0 and float(pictures.max()) <= 1
     assert float(pictures.flatten(1).std(1).min()) > 0, "no picture is of one colour"
 
 

@@ -38,7 +38,7 @@ FEWER = {
     "script_id": (20, 6_171, "marks and signs, letters that look alike in two scripts"),
     "stamp_language": (25, 17_884, "repeated descriptions, and those alike in two languages"),
     "fortune_topic": (20, 9_161, "quotations under two topics"),
-    "chatter_topic": (13, 1_028, "two topics of few lines"),
+    "chatter_topic": (13, 865, "two topics of few lines, and repeated lines"),
 }
 
 

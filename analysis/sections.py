@@ -1,0 +1,373 @@
+"""One section of a report for each declared analysis: its figures, tables and what a reader should be told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+
+from analysis.ceiling import Ceiling, noise_ceiling
+from analysis.columns import label, ordered, require_column, textual
+from analysis.comparison import compare
+from analysis.conditions import Condition, condition
+from analysis.correlation import correlate
+from analysis.declared import fixed_by_baseline, label_order, main_metric, main_split
+from analysis.forest import draw_forest
+from analysis.heatmaps import draw
+from analysis.imputation import COUNTED, FailedReading
+from analysis.line_plots import draw_lines, lines
+from analysis.matrix import TransferMatrix, transfer_matrix
+from analysis.section_parts import (
+    add_best_sources,
+    add_estimators,
+    add_graph,
+    add_matrix_test,
+    add_ranking,
+    add_scatter,
+    ceiling_note,
+    estimators_in,
+    families_of,
+)
+from analysis.seeds import SeedValues, seed_values
+from analysis.statistics_tables import comparison_table, correlation_table
+from analysis.tables import Table, matrix_table
+from harness.errors import HarnessError, suggest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """What all sections draw from: outcomes, planned trials, and the resolved study."""
+
+    frame: pd.DataFrame
+    trials: pd.DataFrame
+    study: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure to be drawn (inside ``figures.style()``) under ``name``; ``alt`` says in words what it shows."""
+
+    name: str
+    alt: str
+    make: Callable[[], Figure]
+
+
+@dataclass
+class Section:
+    """A section of the page. ``problem`` is set when the analysis could not be drawn."""
+
+    name: str
+    title: str
+    kind: str
+    lead: str = ""
+    drawings: list[Drawing] = field(default_factory=list)
+    tables: list[tuple[str, Table]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problem: str = ""
+
+    def draw(self, name: str, alt: str, make: Callable[[], Figure]) -> None:
+        """Add a figure."""
+        self.drawings.append(Drawing(name, alt, make))
+
+
+def section(data: ReportData, analysis: Mapping[str, Any]) -> Section:
+    """Draw one analysis. What is wrong with it becomes the section's ``problem``; other sections go on."""
+    kind = str(analysis.get("kind", "matrix"))
+    title = str(analysis.get("name") or _title(analysis))
+    made = Section(slug(title), title, kind)
+    try:
+        if kind not in _KINDS:
+            raise HarnessError(f"There is no analysis of kind {kind!r}{suggest(kind, _KINDS)}.")
+        _KINDS[kind](data, analysis, made)
+    except HarnessError as error:
+        made.problem = str(error)
+    return made
+
+
+def slug(title: str) -> str:
+    """A file name for a title: lower-case letters and digits with hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:80] or "analysis"
+
+
+def _matrix(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
+    for suffix, filters in _facets(data, analysis):
+        matrix = _matrix_of(data, analysis, filters, made.title + suffix)
+        name = slug(made.title + suffix)
+        made.drawings.append(_heatmap(name, matrix, analysis))
+        made.tables.append((name, matrix_table(matrix)))
+        _tell(made, matrix, suffix)
+        _other_readings(data, analysis, filters, matrix, made, name)
+        add_graph(made, matrix, name)
+        if matrix.rows == "source" and not analysis.get("relative_to"):
+            add_best_sources(made, _seed_values(data, analysis, filters), name)
+
+
+def _table(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
+    asked = {"rows": "method", "cols": "target"} | dict(analysis)
+    for suffix, filters in _facets(data, asked):
+        matrix = _matrix_of(data, asked, filters, made.title + suffix)
+        name = slug(made.title + suffix)
+        made.tables.append((name, matrix_table(matrix)))
+        _tell(made, matrix, suffix)
+        _other_readings(data, asked, filters, matrix, made, name)
+        add_ranking(made, matrix, name)
+
+
+def _lines(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
+    x = _needed(analysis, "x")
+    for suffix, filters in _facets(data, analysis):
+        metric = str(analysis.get("value") or analysis.get("y") or main_metric(data.frame))
+        drawn = lines(
+            data.frame,
+            x,
+            metric,
+            by=analysis.get("rows") or analysis.get("per"),
+            relative_to=analysis.get("relative_to"),
+            over=analysis.get("over") or (),
+            filter=filters,
+            split=main_split(data.frame, metric),
+            trials=data.trials,
+            order=label_order(data.study),
+            replaces=fixed_by_baseline(data.study, analysis.get("relative_to")),
+            title=made.title + suffix,
+        )
+        name = slug(made.title + suffix)
+        made.drawings.append(Drawing(name, f"Lines: {drawn.matrix.quantity} against {x}", partial(draw_lines, drawn)))
+        made.tables.append((name, matrix_table(drawn.matrix, marginals=False)))
+        made.notes.append(drawn.note)
+        _tell(made, drawn.matrix, suffix)
+
+
+def _correlation(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
+    families = families_of(data.study, analysis)
+    for suffix, filters in _facets(data, analysis):
+        y = _condition_matrix(data, analysis, filters, _needed(analysis, "y"))
+        ceiling = _ceiling(data, analysis, filters)
+        name = slug(made.title + suffix)
+        if analysis.get("x"):
+            x = _condition_matrix(data, analysis, filters, str(analysis["x"]))
+            _one_correlation(made, x, y, name, f"{analysis['x']} against {analysis['y']}{suffix}", suffix)
+            scores = {str(analysis["x"]): x}
+        else:
+            scores = _all_estimators(data, analysis, filters)
+        made.notes.append(ceiling_note(ceiling))
+        add_estimators(made, scores, y, ceiling, families, name, f"Estimators and baselines{suffix}")
+        for matrix in (*scores.values(), y):
+            _tell(made, matrix, suffix)
+
+
+def _one_correlation(made: Section, x: TransferMatrix, y: TransferMatrix, name: str, title: str, suffix: str) -> None:
+    """Intervals, points and tests of one matrix against another."""
+    found = correlate(x, y)
+    others = {kind: correlate(x, y, kind, n_resamples=0) for kind in ("kendall", "spearman", "pearson")}
+    made.draw(name, f"Intervals: {title}", partial(draw_forest, found, title))
+    add_scatter(made, x, y, found, name)
+    made.tables.append((name, correlation_table(found, others, title, x.cols)))
+    made.notes += [f"{suffix.strip(' ,')}: {n}" if suffix else n for n in found.notes]
+    add_matrix_test(made, x, y)
+
+
+def _all_estimators(
+    data: ReportData, analysis: Mapping[str, Any], filters: Mapping[str, object]
+) -> dict[str, TransferMatrix]:
+    """The matrix of every estimator that has scores; none when only the baselines are there to be shown."""
+    found = {}
+    pairs = estimators_in(data.frame)
+    for method, metric in pairs:
+        several = sum(m == method for m, _ in pairs) > 1
+        text = f"{method}/{metric}" if several else method
+        found[text] = _condition_matrix(data, analysis, filters, text)
+    return found
+
+
+def _ceiling(data: ReportData, analysis: Mapping[str, Any], filters: Mapping[str, object]) -> dict[str, Ceiling]:
+    """The noise ceiling of the outcome that is predicted."""
+    what = condition(data.frame, _needed(analysis, "y"), str(analysis.get("value") or main_metric(data.frame)))
+    cols, rows = _axes(analysis)
+    frame = what.rows(data.frame)
+    if frame.loc[frame["value"].notna(), "seed"].isna().all():
+        return {}
+    values = seed_values(frame, rows, cols, what.metric, over=analysis.get("over") or (), role=what.role,
+                         filter=what.fitting(data.frame, filters), split=main_split(frame, what.metric))  # fmt: skip
+    return noise_ceiling(values)
+
+
+def _compare(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
+    x, y = _needed(analysis, "x"), _needed(analysis, "y")
+    rows = []
+    for suffix, filters in _facets(data, analysis):
+        metric = str(analysis.get("value") or main_metric(data.frame))
+        found = compare(
+            data.frame,
+            x,
+            y,
+            metric,
+            rows=analysis.get("rows", "source"),
+            cols=analysis.get("cols", "target"),
+            over=analysis.get("over") or (),
+            filter=filters,
+            split=main_split(data.frame, metric),
+        )
+        rows.append((suffix.strip(" ,") or "all", found))
+        made.warnings += [w for w in found.warnings if w not in made.warnings]
+    made.tables.append((made.name, comparison_table(made.title, rows)))
+
+
+_KINDS: dict[str, Callable[[ReportData, Mapping[str, Any], Section], None]] = {
+    "matrix": _matrix,
+    "table": _table,
+    "lines": _lines,
+    "correlation": _correlation,
+    "compare": _compare,
+}
+
+
+def _needed(analysis: Mapping[str, Any], key: str) -> str:
+    if not analysis.get(key):
+        raise HarnessError(f"An analysis of kind {analysis.get('kind')!r} needs {key!r}.")
+    return str(analysis[key])
+
+
+def _title(analysis: Mapping[str, Any]) -> str:
+    kind = str(analysis.get("kind", "matrix"))
+    parts = [str(analysis["value"])] if analysis.get("value") else []
+    if kind in ("correlation", "compare", "lines"):
+        parts.append(f"{analysis.get('x', '?')} against {analysis.get('y') or analysis.get('value') or 'outcome'}")
+    if kind in ("matrix", "table"):
+        rows = analysis.get("rows", "source" if kind == "matrix" else "method")
+        parts.append(f"{rows} \N{RIGHTWARDS ARROW} {analysis.get('cols', 'target')}")
+    filters: Mapping[str, object] = analysis.get("filter") or {}
+    parts += [f"{k} = {', '.join(map(label, v)) if isinstance(v, list) else label(v)}" for k, v in filters.items()]
+    if analysis.get("relative_to"):
+        parts.append(f"relative to {analysis['relative_to']}")
+    return ", ".join(parts)
+
+
+def _facets(data: ReportData, analysis: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, object]]]:
+    """For every value of the facet a title suffix and the filter; once without facet."""
+    filters: dict[str, object] = dict(analysis.get("filter") or {})
+    facet = analysis.get("facet")
+    if not facet:
+        yield "", filters
+        return
+    require_column(data.frame, facet, "facet")
+    rows = data.frame.loc[data.frame["role"] == "outcome"] if "role" in data.frame.columns else data.frame
+    values = ordered(textual(rows)[facet].map(label), label_order(data.study).get(facet, ()))
+    wanted = filters.get(facet)
+    allowed = None if wanted is None else {label(v) for v in (wanted if isinstance(wanted, list) else [wanted])}
+    for value in values:
+        if allowed is None or value in allowed:
+            yield f", {facet} = {value}", {**filters, facet: value}
+
+
+def _matrix_of(
+    data: ReportData, analysis: Mapping[str, Any], filters: Mapping[str, object], title: str, flagged: str = "keep",
+    failed: str = "drop",
+) -> TransferMatrix:  # fmt: skip
+    """The matrix of an analysis whose value is a metric or an estimator."""
+    wanted = analysis.get("value")
+    metrics = set(data.frame["metric"].dropna())
+    what = None if wanted is None or wanted in metrics else condition(data.frame, wanted, "")
+    metric = what.metric if what else str(wanted or main_metric(data.frame))
+    return transfer_matrix(
+        data.frame,
+        analysis.get("rows", "source"),
+        analysis.get("cols", "target"),
+        metric,
+        relative_to=analysis.get("relative_to"),
+        over=analysis.get("over") or (),
+        filter=filters if what is None else what.fitting(data.frame, filters),
+        split=main_split(data.frame if what is None else what.rows(data.frame), metric),
+        role="outcome" if what is None else what.role,
+        flagged="drop" if flagged == "drop" else "keep",
+        failed=cast(FailedReading, failed),
+        chance=analysis.get("chance"),
+        trials=data.trials,
+        order=label_order(data.study),
+        replaces=fixed_by_baseline(data.study, analysis.get("relative_to")),
+        title=title,
+    )
+
+
+def _condition_matrix(
+    data: ReportData, analysis: Mapping[str, Any], filters: Mapping[str, object], text: str
+) -> TransferMatrix:
+    """The matrix of one side of a correlation: targets (or what ``per`` names) are the columns."""
+    what: Condition = condition(data.frame, text, str(analysis.get("value") or main_metric(data.frame)))
+    cols, rows = _axes(analysis)
+    frame = what.rows(data.frame)
+    return transfer_matrix(
+        frame,
+        rows,
+        cols,
+        what.metric,
+        over=analysis.get("over") or (),
+        filter=what.fitting(data.frame, filters),
+        split=main_split(frame, what.metric),
+        role=what.role,
+        order=label_order(data.study),
+        title=text,
+    )
+
+
+def _axes(analysis: Mapping[str, Any]) -> tuple[str, str]:
+    """The targets' axis (columns) and the axis of what is ranked (rows) of a correlation."""
+    cols = str(analysis.get("per") or analysis.get("cols") or "target")
+    return cols, str(analysis.get("rows") or ("source" if cols != "source" else "target"))
+
+
+def _heatmap(name: str, matrix: TransferMatrix, analysis: Mapping[str, Any]) -> Drawing:
+    made = partial(draw, matrix, cluster=analysis.get("cluster"))
+    return Drawing(name, f"Heatmap: {matrix.quantity}, {matrix.rows} by {matrix.cols}", made)
+
+
+def _seed_values(data: ReportData, analysis: Mapping[str, Any], filters: Mapping[str, object]) -> SeedValues:
+    """The values per seed of the matrix of an analysis without baseline."""
+    wanted = analysis.get("value")
+    metrics = set(data.frame["metric"].dropna())
+    what = None if wanted is None or wanted in metrics else condition(data.frame, wanted, "")
+    metric = what.metric if what else str(wanted or main_metric(data.frame))
+    return seed_values(
+        data.frame, analysis.get("rows", "source"), analysis.get("cols", "target"), metric,
+        over=analysis.get("over") or (), filter=filters if what is None else what.fitting(data.frame, filters),
+        split=main_split(data.frame if what is None else what.rows(data.frame), metric),
+        role="outcome" if what is None else what.role, order=label_order(data.study),
+    )  # fmt: skip
+
+
+def _tell(made: Section, matrix: TransferMatrix, suffix: str) -> None:
+    """Collect a matrix's warnings and how its baseline was paired, each once."""
+    where = f"{suffix.strip(' ,')}: " if suffix else ""
+    made.warnings += [w for w in (where + text for text in matrix.warnings) if w not in made.warnings]
+    if matrix.pairing:
+        sentence = f"Relative to the baseline {matrix.relative_to!r}, {matrix.pairing}."
+        made.notes += [sentence] if sentence not in made.notes else []
+
+
+def _other_readings(
+    data: ReportData,
+    analysis: Mapping[str, Any],
+    filters: Mapping[str, object],
+    matrix: TransferMatrix,
+    made: Section,
+    name: str,
+) -> None:
+    """The same table without flagged values, and with failed trials counted, where there are any."""
+    if (matrix.flags != "").any():
+        other = _matrix_of(data, analysis, filters, f"{matrix.title}, without flagged values", "drop")
+        made.tables.append((f"{name}-without-flagged", matrix_table(other)))
+    failures = np.isin(matrix.reasons.astype(str), COUNTED).any() or any("lack trials" in w for w in matrix.warnings)
+    if failures and analysis.get("role", "outcome") == "outcome":
+        reading = "chance" if analysis.get("chance") is not None else "worst"
+        title = f"{matrix.title}, failed trials counted as {'chance' if reading == 'chance' else 'the worst value'}"
+        other = _matrix_of(data, analysis, filters, title, "keep", reading)
+        made.tables.append((f"{name}-failed-as-{reading}", matrix_table(other)))
