@@ -85,8 +85,9 @@ def _stays(values: np.ndarray, first: int, n: int, seed: int) -> float:
     generator = np.random.default_rng(seed)
     drawn = generator.integers(0, values.shape[1], (n, *values.shape))
     picked = np.take_along_axis(np.broadcast_to(values, (n, *values.shape)), drawn, axis=2)
-    means = np.where(np.isfinite(picked).any(axis=2), np.nanmean(np.nan_to_num(picked, nan=np.nan), axis=2), -np.inf) \
-        if np.isnan(values).any() else picked.mean(axis=2)  # fmt: skip
+    present = np.isfinite(picked)
+    n_values = present.sum(axis=2)
+    means = np.where(n_values > 0, np.where(present, picked, 0.0).sum(axis=2) / np.maximum(n_values, 1), -np.inf)
     return float((means.argmax(axis=1) == first).mean())
 
 

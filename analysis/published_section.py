@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from analysis.published import load_paper, papers
 from analysis.published_averages import averages_table, check_averages
@@ -20,12 +22,32 @@ def published_folder(results: Path) -> Path:
 
 
 def papers_of(data: ReportData, results: Path) -> list[str]:
-    """Papers to compare with: those that the study names, and the one of its own name; none without tables here."""
+    """Papers to compare with: those that the study names, and the one of its own name; none without tables here.
+
+    A study names them in ``published`` or in analyses of kind ``compare``, as ``paper`` or ``paper/table``.
+    """
     if not published_folder(results).is_dir():
         return []
-    named = [str(p) for p in data.study.get("published") or []]
+    named = [p.split("/")[0] for p in published_names(data.study)]
     own = str(data.study["study"])
     return list(dict.fromkeys([*named, *([own] if own in papers(published_folder(results)) else [])]))
+
+
+def published_names(study: Mapping[str, Any]) -> list[str]:
+    """What a study names to be compared with: ``paper`` or ``paper/table``."""
+    analyses = [a for a in study.get("analyses") or [] if is_published(a)]
+    return [*(str(p) for p in study.get("published") or []), *(str(a["published"]) for a in analyses)]
+
+
+def is_published(analysis: Mapping[str, Any]) -> bool:
+    """Whether an analysis compares with published values (and not two conditions with each other)."""
+    return bool(analysis.get("kind") == "compare" and analysis.get("published") and not analysis.get("x"))
+
+
+def _tables_of(study: Mapping[str, Any], paper: str) -> list[str] | None:
+    """The tables of a paper that a study names; None for all."""
+    named = [p.partition("/")[2] for p in published_names(study) if p.split("/")[0] == paper]
+    return None if not named or "" in named else named
 
 
 def published_sections(data: ReportData, results: Path) -> list[Section]:
@@ -37,8 +59,8 @@ def published_sections(data: ReportData, results: Path) -> list[Section]:
         try:
             paper = load_paper(published_folder(results) / name)
             made.notes.append(paper.citation)
-            made.tables.append((made.name, published_table(compare_published(data.frame, paper, trials=data.trials),
-                                                           every=True)))  # fmt: skip
+            found_values = compare_published(data.frame, paper, trials=data.trials, tables=_tables_of(data.study, name))
+            made.tables.append((made.name, published_table(found_values, every=True)))
             odd = averages_table(check_averages(paper.frame))
             if odd.rows:
                 made.tables.append((f"{made.name}-averages", odd))

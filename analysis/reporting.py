@@ -14,7 +14,7 @@ from analysis.columns import flag_texts
 from analysis.declared import analyses_of
 from analysis.figures import FORMATS, save, style
 from analysis.load import load_outcomes, load_trials
-from analysis.published_section import published_sections
+from analysis.published_section import is_published, published_sections
 from analysis.sections import Drawing, ReportData, Section, section
 from analysis.summary import (
     circumstances_table,
@@ -74,7 +74,7 @@ def report(study: Mapping[str, Any], results: str | Path, out: str | Path | None
 
 def _write(data: ReportData, root: Path, folder: Path) -> ReportPaths:
     analyses, notes = analyses_of(data.study, data.frame)
-    drawn = [section(data, analysis) for analysis in analyses]
+    drawn = [section(data, analysis) for analysis in analyses if not is_published(analysis)]
     sections = _distinct([*drawn, *published_sections(data, root)])
     folder.mkdir(parents=True, exist_ok=True)
     _remove_earlier(folder)

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from analysis.intervals import cell_intervals
 from analysis.matrix import TransferMatrix
 from analysis.units import NOT_ESTIMABLE, minus
 
@@ -186,9 +187,14 @@ def _ranks(matrix: TransferMatrix, best: str | None) -> np.ndarray:
 
 
 def _records(matrix: TransferMatrix) -> list[Mapping[str, object]]:
-    """Every cell in full precision; what was not measured is empty and has its reason beside it."""
+    """Every cell in full precision; what was not measured is empty and has its reason beside it.
+
+    ``low`` and ``high`` are the 95 % interval from seeds and the test sample (``cell_intervals``).
+    """
     found: list[Mapping[str, object]] = []
-    for cell in matrix.cells():
+    intervals = cell_intervals(matrix)
+    ends = zip(intervals.low.ravel(), intervals.high.ravel(), intervals.test_error.ravel(), strict=True)
+    for cell, (low, high, error) in zip(matrix.cells(), ends, strict=True):
         measured = cell.reason == ""
         spread: object = NOT_ESTIMABLE if measured else ""
         found.append(
@@ -201,6 +207,9 @@ def _records(matrix: TransferMatrix) -> list[Mapping[str, object]]:
                 "reading": matrix.how or "absolute",
                 "value": repr(cell.value) if measured else "",
                 "spread": repr(cell.spread) if np.isfinite(cell.spread) else spread,
+                "low": repr(float(low)) if np.isfinite(low) else spread,
+                "high": repr(float(high)) if np.isfinite(high) else spread,
+                "test_error": repr(float(error)) if np.isfinite(error) else spread,
                 "seeds": cell.seeds,
                 "trials": cell.count,
                 "reason": cell.reason,

@@ -92,7 +92,7 @@ class TransformersVision(Pretrained):
         embeddings = called(model.embeddings, _stretched if fitted else _plain)
         layers: list[tuple[str, nn.Module]] = [
             ("embeddings", normalised(self.expects, embeddings)),
-            *((f"layer{number + 1}", called(layer, _plain)) for number, layer in enumerate(model.encoder.layer)),
+            *((f"layer{number + 1}", called(layer, _plain)) for number, layer in enumerate(_blocks(model))),
             ("pool", called(model.layernorm, _first_token)),
         ]
         return with_head(layers, width, n_classes, generator)
@@ -127,6 +127,11 @@ def transformers_vision(model: str, revision: str | None = None, resolution: int
     made = TransformersVision(model, revision, resolution)
     made.place.identity()
     return made
+
+
+def _blocks(model: Any) -> Any:
+    """The transformer blocks in order: before version 5 the library kept them inside an encoder."""
+    return model.encoder.layer if hasattr(model, "encoder") else model.layers
 
 
 def _plain(module: Any, inputs: Tensor) -> Tensor:

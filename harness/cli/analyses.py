@@ -154,10 +154,12 @@ def _matrix(arguments: argparse.Namespace) -> TransferMatrix:
 
 def _papers_of(name: str, arguments: argparse.Namespace, known: list[str]) -> list[str]:
     """The papers that an import names, else the one called like the study."""
+    from analysis.published_section import published_names
     from harness.api import recorded_study
 
     try:
-        named = [str(p) for p in recorded_study(name, arguments.results).get("published") or []]
+        study = recorded_study(name, arguments.results)
+        named = list(dict.fromkeys(p.split("/")[0] for p in published_names(study)))
     except HarnessError:
         named = []
     if not named and name not in known:

@@ -239,6 +239,11 @@ def test_published_values_stand_beside_ours_when_the_results_have_them(results, 
     made = report({**STUDY, "analyses": []}, results, tmp_path)
     text = made.html.read_text(encoding="utf-8")
     assert "Published values: demo" in text and "&lt;b&gt;someone" in text and "our study has no source" in text
+    declared = {**STUDY, "analyses": [{"kind": "compare", "published": "demo/t"}]}
+    text = report(declared, results, tmp_path).html.read_text(encoding="utf-8")
+    assert text.count("<h2>Published values: demo</h2>") == 1 and "needs 'x'" not in text
+    wrong = report({**STUDY, "analyses": [{"kind": "compare", "published": "demo/u"}]}, results, tmp_path)
+    assert any("does not say how" in p for p in wrong.problems)
     named = report({**STUDY, "analyses": [], "published": ["nobody"]}, results, tmp_path)
     assert any("no published tables" in p for p in named.problems)
     shutil.rmtree(folder.parent)
