@@ -92,6 +92,7 @@ def _melted(frame: pd.DataFrame, rows: str, cols: str) -> pd.DataFrame:
 
 def _renamed(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     known = [str(c) for c in frame.columns]
+    columns = {str(name): str(new) for name, new in columns.items()}
     for name in columns:
         if name not in known:
             raise HarnessError(f"The table has no column {name!r}{suggest(name, known)}.")

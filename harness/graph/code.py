@@ -20,7 +20,14 @@ from pathlib import Path
 from harness.errors import HarnessError
 
 PROJECT = "harness"
-CONTENT = tuple(f"{PROJECT}.{name}" for name in ("tasks", "backbones", "methods", "estimators", "training"))
+CONTENT = (
+    f"{PROJECT}.tasks",
+    f"{PROJECT}.backbones",
+    f"{PROJECT}.methods",
+    f"{PROJECT}.estimators",
+    f"{PROJECT}.training",
+    *(f"{PROJECT}.data.{name}" for name in ("arrays", "decoded", "items", "pictures", "texts")),
+)
 SEEDS = f"{PROJECT}.graph.seeds"
 SELECTION = f"{PROJECT}.planning.selection"
 

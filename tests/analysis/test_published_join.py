@@ -1,4 +1,4 @@
-"""How a published table finds its numbers in outcomes: axes, names, filters, baselines, pooled and paired differences."""
+"""How a published table finds its numbers in outcomes: axes, names, filters, baselines, differences."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_tables_in_the_schema_are_outcomes_too(tmp_path, paper):
 
 
 def test_an_import_file_chooses_rows_and_sets_columns(tmp_path):
-    pd.DataFrame({"kind": ["keep", "drop"], "who": ["m1", "m1"], "on": ["x", "x"], "v": [5, 6]}).to_csv(
+    pd.DataFrame({"kind": ["keep", "drop"], "who": ["m1", "m1"], "to": ["x", "x"], "v": [5, 6]}).to_csv(
         tmp_path / "long.csv", index=False
     )
     text = """import: mine
@@ -186,7 +186,7 @@ description: words
 tables:
   - file: long.csv
     where: {kind: keep}
-    columns: {who: source, on: target, kind: ""}
+    columns: {who: source, to: target, kind: ""}
     value: v
     scale: 0.1
     fixed: {method: probe, metric: gain}
@@ -202,3 +202,10 @@ published: [p]
     (tmp_path / "mine.yaml").write_text(text.replace("kind: keep", "knd: keep"))
     with pytest.raises(HarnessError, match=r"no column 'knd'.*'kind'"):
         read_import(tmp_path / "mine.yaml")
+
+
+def test_words_that_yaml_takes_for_truth_are_named_as_columns(tmp_path):
+    (tmp_path / "t.csv").write_text("source,target,value\na,b,1\n")
+    (tmp_path / "m.yaml").write_text("import: m\ntables: [{file: t.csv, columns: {on: target}}]\n")
+    with pytest.raises(HarnessError, match="no column 'True'"):
+        read_import(tmp_path / "m.yaml")

@@ -90,6 +90,12 @@ def test_the_engine_does_not_count_but_content_does() -> None:
     assert not [name for name in files if name.startswith(engine)]
 
 
+def test_how_data_are_decoded_counts_but_not_how_they_are_fetched() -> None:
+    files = CodeDigests().of(["harness.data.pictures", "harness.data.decoded", "harness.data.fetch"]).files
+    assert {"harness.data.pictures", "harness.data.decoded"} <= set(files)
+    assert not {"harness.data.fetch", "harness.data.clients"} & set(files)
+
+
 def test_a_syntax_error_is_one_sentence(package: Path) -> None:
     (package / "deep.py").write_text("def h(:\n")
     with pytest.raises(HarnessError, match=r"deep\.py:1: "):
