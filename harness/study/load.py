@@ -22,6 +22,9 @@ from harness.study.schema import Analysis, StudyFile
 from harness.study.scopes import column_of, spoken
 from harness.study.structure import Reporter, check_structure, shown
 
+RELATIVE_WORDS = ("baseline", "own", "target_best", "z")
+"""What ``relative_to`` may say beside the name of a baseline."""
+
 
 def load_study(path: str | Path, sets: Sequence[str] = (), only: Sequence[str] = ()) -> Study:
     """Read, validate and expand a study.
@@ -144,7 +147,8 @@ def _check_analyses(file: StudyFile, shared: Shared) -> None:
                 reporter.add((*path, key), f"{key} names the unknown axis {name!r}{known}")
         _check_filter(analysis, path, labels, shared)
         baseline = analysis.relative_to
-        if baseline is not None and baseline not in labels["baseline"] and not reporter.is_tainted_name(baseline):
+        words = {*map(str, labels["baseline"]), *RELATIVE_WORDS}
+        if baseline is not None and baseline not in words and not reporter.is_tainted_name(baseline):
             known = suggest(baseline, [str(name) for name in labels["baseline"]])
             reporter.add((*path, "relative_to"), f"the study has no baseline {baseline!r}{known}")
 

@@ -412,12 +412,26 @@ class Analysis(Section):
     cols: str | None = Field(None, description="Axis of the columns.")
     facet: str | None = Field(None, description="Axis of which every value has a drawing of its own.")
     filter: Mapped = Field({}, description="Axis: value, or axis: [values], to which it is restricted.")
-    relative_to: str | None = Field(None, description="Baseline from which values are taken off.")
+    relative_to: str | None = Field(
+        None,
+        description="What values are set against: a baseline by name, the only `baseline`, each target's `own` source, "
+        "`target_best`, or `z` scores within each target.",
+    )
     x: str | None = Field(None, description="What stands on the x axis.")
     y: str | None = Field(None, description="What stands on the y axis.")
     per: str | None = Field(None, description="Axis for each value of which a correlation is taken.")
     over: NonEmpty[str] | None = Field(None, description="Axes, besides seeds, that are averaged over.")
     published: str | None = Field(None, description="Published table that is compared with.")
+    cluster: Literal["rows", "cols", "both"] | None = Field(
+        None, description="Order a matrix by likeness, with dendrograms."
+    )
+    families: dict[str, str] | None = Field(
+        None,
+        description="Family of each task; intervals then resample families, since related tasks are no new evidence.",
+    )
+    chance: float | None = Field(
+        None, description="Score of guessing, for the reading in which failures count as that."
+    )
 
 
 class ResourceSection(Section):
