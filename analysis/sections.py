@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
+from analysis.baselines import How, Pairing
 from analysis.ceiling import Ceiling, noise_ceiling
 from analysis.columns import label, ordered, require_column, textual
 from analysis.comparison import compare
@@ -132,6 +133,8 @@ def _lines(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None
             metric,
             by=analysis.get("rows") or analysis.get("per"),
             relative_to=analysis.get("relative_to"),
+            how=_how(analysis),
+            paired=_pairing(analysis),
             over=analysis.get("over") or (),
             filter=filters,
             split=main_split(data.frame, metric),
@@ -269,6 +272,18 @@ def _facets(data: ReportData, analysis: Mapping[str, Any]) -> Iterator[tuple[str
             yield f", {facet} = {value}", {**filters, facet: value}
 
 
+_PAIRINGS: Mapping[str, Pairing] = {"paired": True, "target": "target", "pooled": False}
+
+
+def _pairing(analysis: Mapping[str, Any]) -> Pairing:
+    """Whether a value is set against its own target's baseline of the same seed, the target's mean, or one mean."""
+    return _PAIRINGS[analysis.get("pairing") or "paired"]
+
+
+def _how(analysis: Mapping[str, Any]) -> How:
+    return cast(How, analysis.get("how") or "difference")
+
+
 def _matrix_of(
     data: ReportData, analysis: Mapping[str, Any], filters: Mapping[str, object], title: str, flagged: str = "keep",
     failed: str = "drop",
@@ -284,6 +299,8 @@ def _matrix_of(
         analysis.get("cols", "target"),
         metric,
         relative_to=analysis.get("relative_to"),
+        how=_how(analysis),
+        paired=_pairing(analysis),
         over=analysis.get("over") or (),
         filter=filters if what is None else what.fitting(data.frame, filters),
         split=main_split(data.frame if what is None else what.rows(data.frame), metric),

@@ -417,6 +417,14 @@ class Analysis(Section):
         description="What values are set against: a baseline by name, the only `baseline`, each target's `own` source, "
         "`target_best`, or `z` scores within each target.",
     )
+    how: Literal["difference", "relative_gain", "relative_error_reduction"] | None = Field(
+        None, description="How a value is set against what it is relative to; the difference unless given."
+    )
+    pairing: Literal["paired", "target", "pooled"] | None = Field(
+        None,
+        description="Against the baseline of the same target and seed (paired, the default), the target's mean over "
+        "seeds, or one mean over all targets and seeds (pooled).",
+    )
     x: str | None = Field(None, description="What stands on the x axis.")
     y: str | None = Field(None, description="What stands on the y axis.")
     per: str | None = Field(None, description="Axis for each value of which a correlation is taken.")

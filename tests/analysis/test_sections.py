@@ -160,3 +160,15 @@ def test_a_matrix_may_be_clustered_and_names_the_best_source(data):
     found = made(data, kind="matrix", filter={"method": "tune"}, cluster="both")
     assert found.problem == "" and found.tables[-1][0].endswith("-best")
     assert [row[0].text for row in found.tables[-1][1].rows] == [*"fedcba"]
+
+
+@pytest.mark.parametrize(("pairing", "words"), [("pooled", "pooled"), ("target", "target"), ("paired", "paired")])
+def test_the_study_chooses_how_baselines_are_paired(data, pairing, words):
+    found = section(data, {"kind": "matrix", "filter": {"method": "tune"}, "relative_to": "own", "pairing": pairing})
+    assert found.problem == "" and any(words in note for note in found.notes)
+
+
+def test_the_study_chooses_how_a_value_is_set_against_its_baseline(data):
+    asked = {"kind": "matrix", "filter": {"method": "tune"}, "relative_to": "own"}
+    plain, reduced = (section(data, {**asked, **more}) for more in ({}, {"how": "relative_error_reduction"}))
+    assert plain.tables[0][1].to_csv() != reduced.tables[0][1].to_csv()
