@@ -51,7 +51,12 @@ def _frame(name: str) -> pd.DataFrame:
 
 
 def _yosinski(path: Path, paired: bool | None) -> None:
-    reading = "accuracy of all runs" if paired is None else "against the own target's base network (paired)"
+    readings = {
+        None: "accuracy of all runs",
+        True: "against the own target's base network (paired)",
+        False: "against the mean of all base networks (pooled)",
+    }
+    reading = readings[paired]
     title = f"Yosinski et al. 2014, figure 2: {reading}"
     line_plot(
         lines(

@@ -42,3 +42,11 @@ def test_the_synthetic_grid_loses_whole_cells():
     frame = gallery.synthetic(8, 3, 5)
     matrix = transfer_matrix(frame)
     assert (matrix.reasons == "failed").sum() == 5 and set(matrix.seeds[matrix.seeds > 0]) == {3}
+
+
+@pytest.mark.parametrize(("paired", "words"), [(True, "(paired)"), (False, "(pooled)"), (None, "all runs")])
+def test_a_picture_of_layer_transfer_says_how_it_was_paired(paired, words, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(gallery, "line_plot", lambda found, path: drawn.append(found))
+    gallery._yosinski(tmp_path / "x.png", paired)
+    assert words in drawn[0].matrix.title or words in str(getattr(drawn[0], "title", ""))
