@@ -105,7 +105,7 @@ def test_the_interval_over_items_covers_at_nearly_its_level():
 
 def test_unknown_kinds_and_variants_name_the_nearest():
     with pytest.raises(HarnessError, match=r"'kendal'.*'kendall'"):
-        rank_correlation([1, 2], [1, 2], "kendal")  # type: ignore[arg-type]
+        rank_correlation([1, 2], [1, 2], "kendal")  # type: ignore[arg-type]  # refused at run time
     with pytest.raises(HarnessError, match=r"no variant 'tau-c'.*'tau-b'"):
         rank_correlation([1, 2], [1, 2], "kendall", "tau-c")
     with pytest.raises(HarnessError, match="not 2 and 3"):

@@ -36,7 +36,7 @@ def test_functions_are_not_hidden_by_modules_of_their_name():
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="heatmapp"):
-        analysis.heatmapp  # noqa: B018
+        analysis.heatmapp  # noqa: B018  # reading it is the test
 
 
 def test_nothing_of_ours_but_the_store_and_the_errors_is_imported():

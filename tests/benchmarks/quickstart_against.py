@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(ROOT)]
 
-from alone import planned_trials, value_of  # noqa: E402
+from alone import planned_trials, value_of  # noqa: E402  # found by the path set above
 
 Values = dict[str, float]
 TOLERANCE = 0.02

@@ -150,7 +150,7 @@ def test_progress_and_announcement(registry: Registry, entry: DataPackage) -> No
 
 
 def test_a_task_never_downloads(registry: Registry) -> None:
-    with pytest.raises(HarnessError, match=r"licence: MIT.*harness data fetch toy"):
+    with pytest.raises(fetching.DataAbsentError, match=r"licence: MIT.*harness data fetch toy"):
         fetching.require("toy")
     assert registry.asked == 0
     (folder,) = fetching.fetch(["toy"])

@@ -145,7 +145,7 @@ def test_a_file_too_large_fails_its_stage_only(tmp_path: Path) -> None:
         "summary = lab.run([toys.score.bind(net=small), big, toys.noop.bind(index=1)])\n"
         "print(json.dumps([summary.done, summary.failed, lab.attempts(big)[-1].reason]))\n"
     )
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**22, 2**22))  # noqa: E731
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**22, 2**22))  # noqa: E731  # a preexec hook of one line
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, preexec_fn=limit
     )
