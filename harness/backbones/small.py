@@ -49,7 +49,7 @@ class Mlp(Backbone):
             for name, wide, narrow in zip(self.layers, widths[:-1], widths[1:], strict=False):
                 layers[name] = nn.Sequential(nn.Flatten(), nn.Linear(wide, narrow), nn.ReLU())
             layers[HEAD] = nn.Linear(self.hidden, n_classes)
-        return _initialised(nn.Sequential(layers), generator)
+        return initialised(nn.Sequential(layers), generator)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class SmallCnn(Backbone):
         import torch
         from torch import nn
 
-        group_norm = _group_norm()
+        group_norm = group_norm_class()
         channels = [input_shape[0], self.width, 2 * self.width, 2 * self.width]
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         with torch.device("meta"):
@@ -98,7 +98,7 @@ class SmallCnn(Backbone):
                     parts.append(nn.Flatten())
                 layers[name] = nn.Sequential(*parts)
             layers[HEAD] = nn.Linear(self.feature_width(input_shape), n_classes)
-        return _initialised(nn.Sequential(layers), generator)
+        return initialised(nn.Sequential(layers), generator)
 
 
 @backbone("mlp")
@@ -113,7 +113,7 @@ def small_cnn(width: int = 8, groups: int = 4) -> Backbone:
     return SmallCnn(width=width, groups=groups)
 
 
-def _initialised(network: nn.Sequential, generator: torch.Generator) -> nn.Sequential:
+def initialised(network: nn.Sequential, generator: torch.Generator) -> nn.Sequential:
     """Give a network made on the meta device its parameters, layer by layer, the head's last.
 
     Matrices and kernels: uniform with variance 2 / fan-in (He et al. 2015), in the head 1 / (3 fan-in); norms: gain 1;
@@ -134,7 +134,7 @@ def _initialised(network: nn.Sequential, generator: torch.Generator) -> nn.Seque
 
 
 @functools.cache
-def _group_norm() -> Callable[[int, int], nn.Module]:
+def group_norm_class() -> Callable[[int, int], nn.Module]:
     """The class of the norm; made on first use because importing this module must not import torch."""
     import torch
     from torch import Tensor, nn

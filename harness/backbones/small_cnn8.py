@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from harness.backbones.base import HEAD, Backbone, backbone
-from harness.backbones.small import _group_norm, _initialised
+from harness.backbones.small import group_norm_class, initialised
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class SmallCnn8(Backbone):
         import torch
         from torch import nn
 
-        group_norm = _group_norm()
+        group_norm = group_norm_class()
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         wide = input_shape[0]
         with torch.device("meta"):
@@ -70,7 +70,7 @@ class SmallCnn8(Backbone):
                 layers[name] = nn.Sequential(*parts)
                 wide = out
             layers[HEAD] = nn.Linear(wide, n_classes)
-        return _initialised(nn.Sequential(layers), generator)
+        return initialised(nn.Sequential(layers), generator)
 
 
 @backbone("small_cnn8")

@@ -61,6 +61,14 @@ def one_by_one(
     return results
 
 
+def without_padding(members: Sequence[object]) -> int:
+    """Return how many members stand for themselves; those after them are copies that only fill the batch up."""
+    own = len(members)
+    while own > 1 and members[own - 1] is members[own - 2]:
+        own -= 1
+    return own
+
+
 def only(results: Sequence[T | Exception]) -> T:
     """Return the result of a batch of one, or raise what it left."""
     (result,) = results

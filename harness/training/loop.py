@@ -7,7 +7,7 @@ training that goes on later, with whatever neighbours, ends with the same bits.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +31,9 @@ LOOKS: Final = 10
 """Points of a curve, and looks at the watched split, unless the checkpoint rule says how often."""
 
 SAVE_EVERY_SECONDS: Final = 60.0
+
+LARGE_STEP: Final = 1e8
+"""Floating-point operations of one member's forward pass on one batch from which a CPU does members one by one."""
 
 
 @dataclass(frozen=True)
@@ -83,21 +86,44 @@ def train_members(
     """Train all members and return what became of each, a `Diverged` among them.
 
     A batch is filled up to `width` with its last member, whose copies leave no trace. Members that were stopped at
-    different steps go on in separate batches.
+    different steps go on in separate batches, and so do members too large to gain from company.
     Raises Stopped when the slot is to be given up; the state of all is saved then.
     """
     saved = [member.ctx.checkpoint.load() for member in members]
     starts = [0 if state is None else int(state[1]["step"]) for state in saved]
-    results: dict[int, Trained | Exception] = {}
+    together = _together(program, members[0].order.batch, width, ctx.device)
+    ended: list[tuple[list[int], _Run]] = []
+    for start, places in _parts(starts, together):
+        run = _Run(program, [members[place] for place in places], together, ctx)
+        run.restore([saved[place] for place in places])
+        try:
+            run.go(start)
+        except Stopped:
+            for _, other in ended:
+                other.save(program.steps)
+            raise
+        ended.append((places, run))
+    results = {place: result for places, run in ended for place, result in zip(places, run.results(), strict=True)}
+    return [results[place] for place in range(len(members))]
+
+
+def _parts(starts: Sequence[int], together: int) -> Iterator[tuple[int, list[int]]]:
+    """Cut the places of a batch into parts of at most `together` that start at the same step."""
     for start in sorted(set(starts)):
         places = [place for place, begun in enumerate(starts) if begun == start]
-        run = _Run(program, [members[place] for place in places], width, ctx)
-        run.restore([saved[place] for place in places])
-        run.go(start)
-        if len(set(starts)) > 1:
-            run.save(program.steps)
-        results.update(zip(places, run.results(), strict=True))
-    return [results[place] for place in range(len(members))]
+        for first in range(0, len(places), together):
+            yield start, places[first : first + together]
+
+
+def _together(program: Program, batch: int, width: int, device: str) -> int:
+    """How many members make one tensor program: on a CPU large networks gain nothing and padding would be paid.
+
+    Decided by shapes alone, never by how many members there are, so that a result does not depend on its neighbours.
+    """
+    if device != "cpu" or width == 1:
+        return width
+    network = stacked_network(program.backbone, program.input_shape, program.n_classes, program.numerics.compile)
+    return 1 if network.operations(program.input_shape) * batch > LARGE_STEP else width
 
 
 class _Run:

@@ -42,6 +42,7 @@ class StackedNetwork:
             result: Tensor = functional_call(network, parameters, (inputs,))
             return result.flatten(1)
 
+        self._network = network
         self.names = tuple(name for name, _ in network.named_parameters())
         stacked = vmap(one, randomness="error")
         self._call = torch.compile(stacked) if compiled else stacked
@@ -50,6 +51,16 @@ class StackedNetwork:
         """Map inputs [width, n, *input_shape] to logits [width, n, n_classes] or features [width, n, feature_width]."""
         result: Tensor = self._call({name: parameters[name] for name in self.names}, inputs)
         return result
+
+    @functools.cache  # noqa: B019 - networks are themselves kept for the life of the process
+    def operations(self, input_shape: tuple[int, ...]) -> int:
+        """Floating-point operations of matrix products and convolutions in one member's forward pass on one example."""
+        import torch
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+            self._network(torch.empty(1, *input_shape))
+        return int(counter.get_total_flops())
 
 
 def _round_convolutions(network: nn.Module) -> frozenset[str]:

@@ -14,7 +14,7 @@ from harness.backbones.base import HEAD
 from harness.errors import HarnessError
 from harness.graph import BatchContext, Features, Stage, StageContext, Weights, stage
 from harness.tasks.base import Task
-from harness.training.alone import Alone, only
+from harness.training.alone import Alone, only, without_padding
 from harness.training.evaluation import metric
 from harness.training.logistic_path import LogisticPath, fit_path
 from harness.training.probe import NOT_CONVERGED, sample_features
@@ -88,7 +88,7 @@ def fit_path_batch(members: Sequence[Mapping[str, Any]], ctx: BatchContext) -> S
         torch.stack([labels for _, labels in filled]).to(ctx.device),
         members[good[0]]["task"].n_classes,
         torch.tensor(members[good[0]]["strengths"], dtype=torch.float64, device=ctx.device),
-        needed=_last_of_its_own(members, good),
+        needed=sum(place < without_padding(members) for place in good),
     )
     results: list[Weights | Exception] = [item if isinstance(item, Exception) else Weights({}) for item in prepared]
     for row, place in enumerate(good):
@@ -103,12 +103,6 @@ def _sample(member: Mapping[str, Any], ctx: StageContext) -> tuple[Tensor, Tenso
     if watched in learnt:
         raise HarnessError(f"a probe's regularisation cannot be chosen on {watched!r}, which it learns from")
     return sample_features(member, ctx)
-
-
-def _last_of_its_own(members: Sequence[Mapping[str, Any]], good: Sequence[int]) -> int:
-    """How many of the good members stand for themselves; those after them only fill the batch up."""
-    own = (row for row, place in enumerate(good) if place == 0 or members[place] is not members[place - 1])
-    return max(own, default=len(good) - 1) + 1
 
 
 @dataclass(frozen=True)

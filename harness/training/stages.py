@@ -18,7 +18,7 @@ from harness.errors import HarnessError
 from harness.graph import BatchContext, Measurement, Measurements, StageContext, Weights, stage
 from harness.tasks.base import Task
 from harness.tasks.sampling import Shots
-from harness.training.alone import Alone, one_by_one, only
+from harness.training.alone import Alone, one_by_one, only, without_padding
 from harness.training.data import Order, count, in_memory, load_split, sample
 from harness.training.evaluation import metric, predict_split
 from harness.training.loop import Member, Program, Trained, train_members
@@ -117,7 +117,7 @@ def train_batch(members: Sequence[Mapping[str, Any]], ctx: BatchContext) -> Sequ
     """Train several networks at once, none of which sees another; large ones, which fill a slot, one by one."""
     if isinstance(members[0]["backbone"], Pretrained):
         return one_by_one(train, members, ctx)
-    return _train_all([_Call(**member) for member in members], ctx)
+    return _train_all([_Call(**member) for member in members[: without_padding(members)]], ctx)
 
 
 @adapt.batched(width=WIDTH, group=_group)
@@ -125,13 +125,16 @@ def adapt_batch(members: Sequence[Mapping[str, Any]], ctx: BatchContext) -> Sequ
     """Adapt several networks at once, none of which sees another; large ones, which fill a slot, one by one."""
     if isinstance(members[0]["backbone"], Pretrained):
         return one_by_one(adapt, members, ctx)
-    return _train_all([_Call(**member) for member in members], ctx)
+    return _train_all([_Call(**member) for member in members[: without_padding(members)]], ctx)
 
 
 def _train_all(calls: Sequence[_Call], ctx: BatchContext) -> list[Weights | Exception]:
-    """Prepare each call by itself, so that one with bad data fails alone, and train the others in one batch."""
+    """Prepare each call by itself, so that one with bad data fails alone, and train the others in one batch.
+
+    The batch has a place for each context; what comes back for those that have no call is the last call's.
+    """
     prepared: list[Member | Exception] = []
-    for call, own in zip(calls, ctx.members, strict=True):
+    for call, own in zip(calls, ctx.members, strict=False):
         try:
             prepared.append(_prepare(call, own))
         except Exception as error:
@@ -140,10 +143,10 @@ def _train_all(calls: Sequence[_Call], ctx: BatchContext) -> list[Weights | Exce
     results: list[Weights | Exception] = [item if isinstance(item, Exception) else Weights({}) for item in prepared]
     if good:
         members = [member for member in prepared if isinstance(member, Member)]
-        outcomes = train_members(_program(calls[good[0]]), members, len(calls), ctx)
+        outcomes = train_members(_program(calls[good[0]]), members, len(ctx.members), ctx)
         for place, outcome in zip(good, outcomes, strict=True):
             results[place] = _weights(calls[place], outcome) if isinstance(outcome, Trained) else outcome
-    return results
+    return results + results[-1:] * (len(ctx.members) - len(calls))
 
 
 def _prepare(call: _Call, ctx: StageContext) -> Member:
