@@ -130,7 +130,7 @@ class Table:
     def reopen(self) -> None:
         """Forget the version seen and read the newest, again when the cleaning of the log by others got in the way."""
         last: Exception | None = None
-        for _ in range(10):
+        for _ in range(TRIES):
             try:
                 self._delta = DeltaTable(str(self.path))
                 self._look()
@@ -336,6 +336,9 @@ class Table:
         added = [action.path for action in actions if isinstance(action, AddAction)]
         if added and live.issuperset(added):
             return True
+        if self.version == base and _cleaned_away(error):
+            self.reopen()  # what this version was read from is gone; the newest checkpoint says the same
+            return False
         if self.version == base:
             raise StoreWriteError(
                 f"table '{self.path}' could not be written ({reason(error)}); what was committed before is intact"
@@ -354,6 +357,11 @@ class Table:
         if self.spec.partition is None:
             return {}
         return {self.spec.partition: file.split("/")[0].split("=", 1)[1]}
+
+
+def _cleaned_away(error: Exception) -> bool:
+    """Whether a file of the log was missing, which the cleaning of the log by others explains."""
+    return isinstance(error, FileNotFoundError) or ("_delta_log" in str(error) and "not found" in str(error))
 
 
 def _refuse_odd_path(root: Path) -> None:

@@ -132,6 +132,26 @@ def test_a_commit_on_a_log_that_was_cleaned_meanwhile(store: Store, results: Pat
     assert [m.value for m in fresh.measurements(key_of("late"))] == [0.125]
 
 
+def test_a_log_cleaned_under_a_commit_that_met_nobody(store: Store, results: Path, monkeypatch) -> None:
+    """The checkpoint that this version was read from is gone, and no newer version has come: try again."""
+    from deltalake.exceptions import DeltaError
+
+    from harness.store.tables import Table
+
+    inner, failures = Table._commit, []
+
+    def failing(self, actions, writer, expect):
+        if len(failures) < 3:
+            failures.append(self.name)
+            raise DeltaError(f"{self.path}/_delta_log/00000000000000000220.checkpoint.parquet not found: No such file")
+        return inner(self, actions, writer, expect)
+
+    monkeypatch.setattr(Table, "_commit", failing)
+    store.commit(one("a", 0.25))
+    assert len(failures) == 3
+    assert [m.value for m in Store.open(results).measurements(key_of("a"))] == [0.25]
+
+
 @pytest.mark.parametrize("name", ["measurements", "records", "attempts"])
 def test_a_commit_into_a_cleaned_place_of_the_log_is_noticed(
     store: Store, results: Path, monkeypatch, name: str

@@ -1,4 +1,4 @@
-"""On a CPU large networks of a batch train one after the other: no padding is computed, and the bits are those of one."""
+"""On a CPU the large networks of a batch train one after the other: no padding, and the bits of each alone."""
 
 from __future__ import annotations
 
