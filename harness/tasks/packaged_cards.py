@@ -29,13 +29,14 @@ SAME_HAND: Final = {
     "anglo_modern": "anglo",
     "anglo_modern_4_color": "anglo",
     "anglo_poker": "anglo",
+    "gnomangelo": "anglo",
+    "gnomangelo_bitmap": "anglo",
     "atlasnye_skat": "atlasnye",
     "Атласные": "atlasnye",
-    "gnomangelo_bitmap": "gnomangelo",
     "neoclassical_4_color": "neoclassical",
     "tango_nuevo": "tango",
 }
-"""Variants of a deck."""
+"""Variants of a deck: two decks share their court pictures, others their drawing at other sizes or colours."""
 
 
 def read_cards(label: Literal["rank", "suit"], folders: Folders) -> Iterator[Item]:
