@@ -29,6 +29,7 @@ class RunOptions:
     address: str | None = None
     in_process: bool = False
     dashboard: bool = False
+    spare_head: bool = False
     on_failure: Literal["continue", "stop"] | None = None
     stale: Literal["stop", "keep", "rerun"] = "stop"
     progress: Literal["auto", "rich", "plain", "none"] = "auto"
@@ -87,11 +88,13 @@ class RunSummary:
 
 
 def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
+    """Return the number of cores that this process may use: inside a Slurm job those of the job, on this node."""
     try:
-        return max(1, len(os.sched_getaffinity(0)))
+        cores = max(1, len(os.sched_getaffinity(0)))
     except AttributeError:
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    granted = os.environ.get("SLURM_CPUS_ON_NODE", "")
+    return max(1, min(cores, int(granted))) if granted.isdigit() else cores
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class RayPools:
     """Implements :class:`harness.execution.pools.Executor` on Ray.
 
     ``setup`` describes the worker of a name and resource class; ``workers`` bounds their number (None: as many as fit
-    the cores). ``plugins`` are shipped; ``address`` and ``dashboard`` are as in `start_session`.
+    the cores). ``plugins`` are shipped; ``address``, ``dashboard`` and ``spare_head`` are as in `start_session`.
     """
 
     setup: Callable[[str, Resources], WorkerSetup]
@@ -61,6 +61,7 @@ class RayPools:
     address: str | None = None
     dashboard: bool = False
     grace: float = 20.0
+    spare_head: bool = False
     depth: int = 2
 
     def __post_init__(self) -> None:
@@ -99,7 +100,9 @@ class RayPools:
         if self.session is not None:
             return
         slots = self.workers or self.cores
-        self.session = start_session(max(slots, self.cores), None, self.address, self.dashboard)
+        self.session = start_session(
+            max(slots, self.cores), None, self.address, self.dashboard, self.root / "logs", self.spare_head
+        )
         self._digest = package_digest()
         self._resource_actor = _actor_class()
 

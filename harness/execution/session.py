@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.execution.allocation import ADDRESS as SLURM_ADDRESS
+from harness.execution.allocation import Allocation, SlurmRay
 
 TEMP_PREFIX = "th-"
 OBJECT_STORE_BYTES = 256 * 2**20
@@ -31,21 +33,29 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 @dataclass
 class Session:
-    """A connection to Ray. ``owned``: this run made it and closes it; ``folder``: its temporary directory."""
+    """A connection to Ray. ``owned``: this run made it and closes it; ``folder``: its temporary directory;
+    ``cluster``: what runs on the nodes of a Slurm allocation."""
 
     owned: bool
     folder: Path | None
     address: str | None = None
+    cluster: SlurmRay | None = None
 
     def close(self) -> None:
         """Shut down what this run brought up, and remove its temporary directory."""
-        if self.owned:
-            load_ray().shutdown()
+        try:
+            if self.owned:
+                load_ray().shutdown()
+        finally:
+            if self.cluster is not None:
+                self.cluster.stop()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def abandon(self) -> None:
         """Remove the temporary directory without waiting for Ray, which ends with this process."""
+        if self.cluster is not None:
+            self.cluster.abandon()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -60,11 +70,23 @@ def thread_variables(threads: int) -> dict[str, str]:
     return dict.fromkeys(_THREAD_VARIABLES, str(threads))
 
 
-def start_session(cpus: float, gpus: float | None, address: str | None = None, dashboard: bool = False) -> Session:
+def start_session(
+    cpus: float,
+    gpus: float | None,
+    address: str | None = None,
+    dashboard: bool = False,
+    shared: Path | None = None,
+    spare_head: bool = False,
+) -> Session:
     """Connect to Ray at ``address``, or start a local cluster of ``cpus`` cores with a token of its own.
 
-    The environment variable RAY_ADDRESS is not heeded. Raises HarnessError when Ray is missing or does not start.
+    The address ``slurm`` brings Ray up on all nodes of this job's allocation: ``shared`` is then a folder that they all
+    see, and ``spare_head`` keeps work off the first of them. The environment variable RAY_ADDRESS is not heeded.
+    Raises HarnessError when Ray is missing or does not start.
     """
+    cluster = None
+    if address == SLURM_ADDRESS:
+        cluster = SlurmRay(Allocation.here(), shared or Path.cwd(), spare_head)
     _prepare_environment(local=address is None)
     try:
         ray = load_ray()
@@ -76,6 +98,8 @@ def start_session(cpus: float, gpus: float | None, address: str | None = None, d
     try:
         with warnings.catch_warnings(), _signals_kept():
             warnings.simplefilter("ignore")
+            if cluster is not None:
+                return _start_on_nodes(ray, cluster, quiet)
             if address is not None:
                 ray.init(address=address, **quiet)
                 return Session(True, None, address)
@@ -106,6 +130,19 @@ def _start_local(ray: Any, cpus: float, gpus: float | None, dashboard: bool, qui
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return Session(True, folder, str(context.dashboard_url or "") or None)
+
+
+def _start_on_nodes(ray: Any, cluster: SlurmRay, quiet: dict[str, Any]) -> Session:
+    address = cluster.start()
+    try:
+        _reset_token(ray)
+        ray.init(address=address, **quiet)
+        cluster.await_nodes(ray)
+    except BaseException:
+        ray.shutdown()
+        cluster.stop()
+        raise
+    return Session(True, None, address, cluster)
 
 
 @contextlib.contextmanager

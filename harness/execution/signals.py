@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks politely, the second ends at once."""
+"""Ctrl-C, SIGTERM and SIGUSR1, by which batch systems announce the end: the first asks politely, the second ends."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-HANDLED = (signal.SIGINT, signal.SIGTERM)
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class Signals:
-    """While entered, notes the first SIGINT or SIGTERM, calling ``on_first``; a second one calls ``on_second``.
+    """While entered, notes the first of these signals, calling ``on_first``; a second one calls ``on_second``.
 
     Does nothing outside the main thread, where Python allows no handlers.
     """

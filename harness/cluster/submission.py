@@ -1,0 +1,162 @@
+"""From a study to jobs: the script, its head written anew, and `sbatch`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from harness.cluster.jobs import Job, ask, note_job
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.study import Study
+
+_END_OF_HEAD: Final = "# --- end of the head ---\n"
+_SAFE: Final = re.compile(r"[\w.,:=+/@%\[\]-]+")
+
+DEFAULT_MAX_ARRAY: Final = 1001
+"""Slurm's own default of MaxArraySize: indices go up to one less."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of Slurm.
+
+    nodes: of one allocation.  array: shards, each an element of an array on a node of its own; None: one allocation.
+    cores, gpus, memory: of each node.  time: as Slurm writes it, e.g. 04:00:00.  notice: seconds before the end at
+    which the run is told.  more: further options of sbatch, as typed.
+    """
+
+    nodes: int = 1
+    array: int | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    time: str | None = None
+    cores: int | None = None
+    gpus: int | None = None
+    memory: str | None = None
+    notice: int = 120
+    more: tuple[str, ...] = ()
+
+    def options(self, name: str, log: str) -> list[str]:
+        """Return the options of sbatch. Raises HarnessError when a value would break out of its line."""
+        fields: list[tuple[str, object]] = [
+            ("job-name", name), ("nodes", 1 if self.array else self.nodes), ("ntasks-per-node", 1),
+            ("cpus-per-task", self.cores), ("gpus-per-node", self.gpus), ("mem", self.memory), ("time", self.time),
+            ("partition", self.partition), ("account", self.account), ("qos", self.qos),
+            ("signal", f"B:USR1@{self.notice}"), ("open-mode", "append"), ("output", log),
+        ]  # fmt: skip
+        found = [f"--{key}={value}" for key, value in fields if value is not None]
+        found += ["--requeue", *self.more]
+        for option in found:
+            if not option.startswith("--") or _SAFE.fullmatch(option[2:]) is None:
+                raise HarnessError(f"{option!r} is no option of sbatch that can stand in a script")
+        return found
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One script and how it is submitted; `after`: it waits for the end, good or bad, of the submission before it."""
+
+    what: str
+    script: str
+    arguments: tuple[str, ...] = ()
+    after: bool = False
+
+
+def plan_submission(
+    study: Study, file: Path, results: Path, request: Request, run_options: Sequence[str]
+) -> list[Submission]:
+    """Write the scripts for a study; for an array, cut its shards too (written to the results).
+
+    Raises HarnessError when there is nothing to run or a value cannot stand in a script.
+    """
+    from harness.api import plan
+
+    planned = plan(study, results)
+    if not planned.stages_needed:
+        raise HarnessError(f"study {study.name} has nothing left to run")
+    words = [str(file), "--results", str(results), *run_options]
+    if request.array is None:
+        log = str(results / study.name / "slurm-%j.log")
+        script = render("run_study.sbatch", request.options(f"harness-{study.name}", log), words)
+        return [Submission("study", script)]
+    from harness.planning import cut
+
+    shards = cut(planned, request.array)
+    to = results / study.name / f"shards-{shards.plan[:8]}-{len(shards)}.json"
+    shards.write(to)
+    return _array(study.name, to, len(shards), bool(shards.shared), results, request, words)
+
+
+def _array(
+    name: str, shards: Path, number: int, shared: bool, results: Path, request: Request, words: Sequence[str]
+) -> list[Submission]:
+    log = str(results / name / "slurm-%A-%a.log")
+    options = request.options(f"harness-{name}", log)
+    found = []
+    if shared:
+        script = render("run_array.sbatch", options, [str(shards), "0", *words])
+        found.append(Submission("shared", script, ("--array=0",)))
+    step = max_array_size() - 1
+    for start in range(0, number, step):
+        last = min(step, number - start)
+        script = render("run_array.sbatch", options, [str(shards), str(start), *words])
+        what = f"shards {start + 1}-{start + last}"
+        found.append(Submission(what, script, (f"--array=1-{last}",), after=shared))
+    return found
+
+
+def render(template: str, options: Sequence[str], arguments: Sequence[str]) -> str:
+    """Return the text of a script of the folder `slurm` with another head and its arguments set."""
+    text = files("harness.cluster").joinpath(template).read_text(encoding="utf-8")
+    _, _, body = text.partition(_END_OF_HEAD)
+    command = shlex.join([sys.executable, "-m", "harness"])
+    head = "".join(f"#SBATCH {option}\n" for option in options)
+    body = body.replace('"${HARNESS:-harness}"', command)
+    return f"#!/usr/bin/env bash\n{head}\nset -- {shlex.join(arguments)}\n{body}"
+
+
+def submit(study_name: str, results: Path, submissions: Sequence[Submission]) -> list[Job]:
+    """Hand scripts to sbatch, in order; return the jobs, which are written down beside the study's results.
+
+    Raises HarnessError with sbatch's own words when it refuses; what was submitted before stays submitted.
+    """
+    folder = results / study_name
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs: list[Job] = []
+    first: str | None = None
+    now = datetime.now(UTC)
+    for place, submission in enumerate(submissions):
+        script = folder / f"submitted-{now:%Y%m%d-%H%M%S}-{place}.sbatch"
+        script.write_text(submission.script, encoding="utf-8")
+        arguments = list(submission.arguments)
+        if submission.after and first is not None:
+            arguments.append(f"--dependency=afterany:{first}")
+        answer = ask(["sbatch", "--parsable", *arguments, str(script)])
+        number = answer.strip().split(";")[0]
+        if not number.isdigit():
+            raise HarnessError(f"sbatch gave no job number but {answer.strip()!r}")
+        first = first or number
+        job = Job(number, submission.what, script.name, now.isoformat(timespec="seconds"))
+        note_job(folder, job)
+        jobs.append(job)
+    return jobs
+
+
+def max_array_size() -> int:
+    """Return Slurm's MaxArraySize, or its default where Slurm cannot be asked."""
+    try:
+        answer = ask(["scontrol", "show", "config"])
+    except HarnessError:
+        return DEFAULT_MAX_ARRAY
+    match = re.search(r"^MaxArraySize\s*=\s*(\d+)", answer, re.MULTILINE)
+    return max(2, int(match[1])) if match else DEFAULT_MAX_ARRAY
