@@ -1,4 +1,8 @@
-"""The decorator that registers an estimator: a score computed without training on the target."""
+"""The decorator that registers an estimator's recipe: a score computed without training on the target.
+
+Most scores are plain functions of arrays and get their recipe from `harness.estimators.scorers.scorer`; this is for
+those whose stages are their own.
+"""
 
 from __future__ import annotations
 

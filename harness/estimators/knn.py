@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import HarnessError
 from harness.estimators.base import estimator
+from harness.estimators.inputs import Inputs
+from harness.estimators.nearest import nearest_others
+from harness.estimators.scorers import scorer
 from harness.graph import BatchContext, Features, Measurement, Measurements, Stage, StageContext, stage
 from harness.methods.base import Trial
 from harness.methods.features import features_of
 from harness.methods.sources import source_weights, training
 from harness.methods.views import as_seen
 from harness.tasks.base import Task
-from harness.tasks.sampling import few_shot
+from harness.training import data
 from harness.training.alone import one_by_one
+from harness.training.augmentation import Augmentation
+from harness.training.settings import Schedule
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,8 +39,11 @@ def knn(
     source_lr: float = 0.1,
     source_momentum: float = 0.9,
     source_weight_decay: float = 0.0,
-    source_schedule: Literal["constant", "cosine"] = "cosine",
+    source_schedule: Schedule = "cosine",
+    source_milestones: tuple[float, ...] = (),
+    source_decay: float = 0.1,
     source_clip: float | None = None,
+    source_augment: tuple[Augmentation, ...] = (),
 ) -> Stage:
     """Leave-one-out accuracy of k nearest neighbours on the target's training examples, in the source's features."""
     trial = as_seen(trial)
@@ -52,10 +60,31 @@ def knn(
             source_weight_decay,
             source_schedule,
             source_clip,
+            milestones=source_milestones,
+            decay=source_decay,
+            augment=source_augment,
         ),
     )
     features = features_of(trial, weights, "train")
     return knn_score.bind(task=trial.target, features=features, k=k, shots=shots, seed=trial.seed)
+
+
+@scorer(
+    "knn",
+    needs=("features", "labels"),
+    cost="N^2 D",
+    paper="leave-one-out as in Bolya et al. 2021, arXiv 2111.06977",
+    in_studies=False,
+)
+def knn_of(inputs: Inputs, *, k: int = 5) -> float:
+    """Share of examples whose k nearest others (Euclidean) vote for their own class; higher is better.
+
+    Among classes with as many votes, the one of the nearest voter wins. One class gives 1.
+    """
+    import torch
+
+    labels = torch.from_numpy(inputs.labels)
+    return leave_one_out(torch.from_numpy(inputs.features), labels, k, int(labels.max()) + 1)
 
 
 @stage(version=1, keep="durable")
@@ -65,7 +94,7 @@ def knn_score(
     """Score features by the k nearest neighbours of each of the examples that a training would get."""
     split = str(features.header["split"])
     labels = features.tensors["labels"]
-    chosen = few_shot(labels, shots, ctx.generator("few_shot", seed, task.name, split), task.n_classes)
+    chosen = data.chosen(task, split, labels, shots, seed, ctx)
     value = leave_one_out(features.tensors["features"][chosen], labels[chosen], k, task.n_classes)
     flags = tuple(features.header.get("flags", ()))
     return Measurements((Measurement("score", value, split, task.name, n_eval=len(chosen), flags=flags),))
@@ -86,22 +115,17 @@ def leave_one_out(features: Tensor, labels: Tensor, k: int, n_classes: int) -> f
     """Share of examples whose k nearest others (Euclidean) vote for their own class.
 
     features [n, width], labels [n]. Among classes with as many votes, the one of the nearest voter wins.
-    Raises HarnessError when there are not k others.
+    Raises HarnessError when there are not k others, and when all features are the same.
     """
     import torch
 
     examples = features.shape[0]
     if not 1 <= k < examples:
         raise HarnessError(f"knn: k must be at least 1 and below the number of examples, {examples}, not {k}")
-    right = 0
-    wide = features.double()
-    for start in range(0, examples, 1024):
-        distances = torch.cdist(wide[start : start + 1024], wide, compute_mode="donot_use_mm_for_euclid_dist")
-        rows = torch.arange(distances.shape[0])
-        distances[rows, rows + start] = torch.inf
-        voters = labels[distances.argsort(dim=1, stable=True)[:, :k]]
-        votes = torch.nn.functional.one_hot(voters, n_classes).sum(1)
-        most = votes.gather(1, voters) == votes.amax(1, keepdim=True)
-        winner = voters.gather(1, most.int().argmax(1, keepdim=True)).squeeze(1)
-        right += int((winner == labels[start : start + 1024]).sum())
-    return right / examples
+    if bool((features == features[:1]).all()):
+        raise HarnessError("knn: all examples have the same features, so that none is nearer than another")
+    voters = labels[nearest_others(features.double(), k)]
+    votes = torch.nn.functional.one_hot(voters, n_classes).sum(1)
+    most = votes.gather(1, voters) == votes.amax(1, keepdim=True)
+    winner = voters.gather(1, most.int().argmax(1, keepdim=True)).squeeze(1)
+    return int((winner == labels).sum()) / examples

@@ -12,7 +12,9 @@ from harness.methods.base import Trial
 from harness.methods.sources import over_seeds, trained, training
 from harness.tasks.base import Task, TaskSet
 from harness.tasks.derived import merge
+from harness.training.augmentation import Augmentation
 from harness.training.rules import STANDARD_NUMERICS, Numerics
+from harness.training.settings import Schedule
 from harness.training.stages import evaluate
 from harness.training.views import all_seen_by, seen_by
 
@@ -29,8 +31,11 @@ def source_accuracy(
     source_lr: float = 0.1,
     source_momentum: float = 0.9,
     source_weight_decay: float = 0.0,
-    source_schedule: Literal["constant", "cosine"] = "cosine",
+    source_schedule: Schedule = "cosine",
+    source_milestones: tuple[float, ...] = (),
+    source_decay: float = 0.1,
     source_clip: float | None = None,
+    source_augment: tuple[Augmentation, ...] = (),
 ) -> Stage:
     """Accuracy of the source's network on its own validation split; knows nothing of the target.
 
@@ -52,6 +57,9 @@ def source_accuracy(
         source_weight_decay,
         source_schedule,
         source_clip,
+        milestones=source_milestones,
+        decay=source_decay,
+        augment=source_augment,
     )
     weights = over_seeds(trial, lambda seed: trained(trial, task, how, ("train",), seed))
     return own_score.bind(task=task, weights=weights, backbone=trial.backbone, numerics=trial.numerics)
