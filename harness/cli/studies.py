@@ -6,12 +6,14 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import harness.api
 from harness.cli.lookup import find, find_file
 from harness.cli.text import columns, number, plural, size
+from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.execution import RunSummary
@@ -24,30 +26,43 @@ WITH_FAILURES = 3
 def run(arguments: argparse.Namespace) -> int:
     """Run what a study still needs; status 3 when trials failed, 128 + signal when interrupted."""
     options: dict[str, Any] = {
-        name: getattr(arguments, name) for name in ("workers", "address", "in_process", "dashboard", "stale")
+        name: getattr(arguments, name)
+        for name in ("workers", "address", "in_process", "dashboard", "stale", "spare_head")
     }
     if arguments.on_failure is not None:
         options["on_failure"] = arguments.on_failure
-    summary = harness.api.run(_study(arguments), arguments.results, **options)
+    summary = harness.api.run(_study(arguments), arguments.results, shard=_shard(arguments), **options)
     print(_outcome(summary))
     return summary.exit_status
+
+
+def _shard(arguments: argparse.Namespace) -> tuple[int, Path] | None:
+    if (arguments.shards is None) != (arguments.shard is None):
+        raise HarnessError("--shards FILE and --shard K go together")
+    return None if arguments.shards is None else (arguments.shard, Path(arguments.shards))
 
 
 def plan(arguments: argparse.Namespace) -> int:
     """Print what a run would do."""
     from harness.planning import plan_json, plan_text
 
-    planned = harness.api.plan(_study(arguments), arguments.results)
-    print(json.dumps(plan_json(planned), indent=2) if arguments.json else plan_text(planned))
+    study = _study(arguments)
+    planned = harness.api.plan(study, arguments.results)
+    shared = harness.api.known_leakage(study, arguments.results)
+    print(json.dumps(plan_json(planned, shared), indent=2) if arguments.json else plan_text(planned, shared))
     return DONE
 
 
 def prepare(arguments: argparse.Namespace) -> int:
-    """Read all data and weights and print where the lock file is."""
-    path = harness.api.prepare(_study(arguments), arguments.results)
+    """Read all data and weights, look for shared examples, and print where the lock file is."""
+    from harness.planning.render import leakage_lines
+
+    study = _study(arguments)
+    path = harness.api.prepare(study, arguments.results, lambda sentence: print(sentence, file=sys.stderr))
     content = json.loads(path.read_text(encoding="utf-8"))
     counts = ", ".join(plural(len(content[kind]), kind[:-1]) for kind in ("tasks", "backbones", "checkpoints"))
     print(f"locked {counts} in {path}")
+    print("\n".join(leakage_lines(harness.api.known_leakage(study, arguments.results))))
     return DONE
 
 
@@ -75,12 +90,35 @@ def check(arguments: argparse.Namespace) -> int:
 
 def status(arguments: argparse.Namespace) -> int:
     """Print the number of trials by state."""
-    counts = harness.api.status(_described(arguments), arguments.results)
+    described = _described(arguments)
+    counts = harness.api.status(described, arguments.results)
+    jobs = _jobs(harness.api.study_name(described), arguments.results)
     if arguments.json:
-        print(json.dumps(counts))
-    else:
-        print(columns([(state, f"{count:,}") for state, count in counts.items()]))
+        print(json.dumps({**counts, "jobs": jobs} if jobs else counts))
+        return DONE
+    print(columns([(state, f"{count:,}") for state, count in counts.items()]))
+    if jobs:
+        rows = [(job["job"], job["what"], job["state"]) for job in jobs]
+        print("\n" + columns([("job", "what", "Slurm says"), *rows]))
     return DONE
+
+
+def _jobs(name: str, results: str) -> list[dict[str, str]]:
+    """Return the jobs that were submitted for a study and how Slurm says they stand, asked once for all."""
+    from harness.cluster import jobs_of, states_of
+
+    jobs = jobs_of(Path(results) / name)
+    if not jobs:
+        return []
+    try:
+        known = {number: _tally(states) for number, states in states_of(jobs).items()}
+    except HarnessError as error:
+        known = dict.fromkeys((job.number for job in jobs), str(error))
+    return [{"job": job.number, "what": job.what, "state": known[job.number]} for job in jobs]
+
+
+def _tally(states: Mapping[str, int]) -> str:
+    return ", ".join(state if count == 1 else f"{count:,} {state}" for state, count in states.items())
 
 
 def export(arguments: argparse.Namespace) -> int:

@@ -68,11 +68,11 @@ def _picture_sheet(task: Shown, loaded: Any, chosen: Sequence[Sequence[int]], pe
         top = row * (CELL + GAP)
         _name(drawing, task.class_names[row], top)
         for column, position in enumerate(positions):
-            sheet.paste(_thumbnail(loaded.inputs[position]), (NAME_WIDTH + column * (CELL + GAP), top))
+            sheet.paste(thumbnail(loaded.inputs[position]), (NAME_WIDTH + column * (CELL + GAP), top))
     return sheet
 
 
-def _thumbnail(picture: Any) -> Image.Image:
+def thumbnail(picture: Any) -> Image.Image:
     """Return a tensor [c, h, w] from 0 to 1 as an image of one cell."""
     from PIL import Image
 
@@ -92,17 +92,18 @@ def _text_sheet(task: Shown, loaded: Any, chosen: Sequence[Sequence[int]]) -> Im
     sheet = Image.new("RGB", (NAME_WIDTH + TEXT_WIDTH, max(1, len(rows)) * LINE), GREY)
     drawing = ImageDraw.Draw(sheet)
     for row, (name, text) in enumerate(rows):
-        drawing.text((4, row * LINE), name, fill=BLACK, font=_font())
-        drawing.text((NAME_WIDTH, row * LINE), text, fill=BLACK, font=_font())
+        drawing.text((4, row * LINE), name, fill=BLACK, font=label_font())
+        drawing.text((NAME_WIDTH, row * LINE), text, fill=BLACK, font=label_font())
     return sheet
 
 
 def _name(drawing: ImageDraw.ImageDraw, name: str, top: int) -> None:
     for number, line in enumerate(textwrap.wrap(name, 26)[:4]):
-        drawing.text((4, top + 4 + number * LINE), line, fill=BLACK, font=_font())
+        drawing.text((4, top + 4 + number * LINE), line, fill=BLACK, font=label_font())
 
 
-def _font() -> FreeTypeFont:
+def label_font() -> FreeTypeFont:
+    """Return the font of names and captions."""
     import matplotlib
     from PIL import ImageFont
 

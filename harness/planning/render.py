@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+from harness.planning.leakage import LeakageSummary
 from harness.planning.plan import KindCounts, Plan
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
+def plan_json(plan: Plan, leakage: LeakageSummary | None = None) -> dict[str, Any]:
     """Return the contract of ``harness plan --json``."""
     cost = plan.cost
     return {
@@ -25,6 +27,18 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "stale": [{"kind": item.kind, "count": item.count, "changed": list(item.changed)} for item in plan.stale],
         "bytes": {"stored": plan.bytes_done, "needed": plan.bytes_needed},
         "cost": {"seconds": cost.seconds, "low": cost.low, "high": cost.high, "unknown": list(cost.unknown)},
+        **({} if leakage is None else {"leakage": _leakage_json(leakage)}),
+    }
+
+
+def _leakage_json(leakage: LeakageSummary) -> dict[str, Any]:
+    worst = leakage.worst()
+    return {
+        "pairs": leakage.pairs,
+        "compared": len(leakage.found),
+        "exact": leakage.exact,
+        "near": leakage.near,
+        "worst": None if worst is None else dataclasses.asdict(worst),
     }
 
 
@@ -39,7 +53,7 @@ def _count_json(count: KindCounts) -> dict[str, int]:
     }
 
 
-def plan_text(plan: Plan) -> str:
+def plan_text(plan: Plan, leakage: LeakageSummary | None = None) -> str:
     """Return what ``harness plan`` prints."""
     lines = [f"study {plan.study.name}: {_trials(plan)}", ""]
     lines += _stage_table(plan)
@@ -54,7 +68,29 @@ def plan_text(plan: Plan) -> str:
     if plan.stale:
         lines += ["", "stale (made by other code than today's):"]
         lines += [f"  {item.count:>9,}  {item.kind}: {_changed(item.changed)}" for item in plan.stale]
+    if leakage is not None and leakage.pairs:
+        lines += ["", *leakage_lines(leakage)]
     return "\n".join(lines)
+
+
+def leakage_lines(leakage: LeakageSummary) -> list[str]:
+    """Say how many pairs of tasks share examples between training and test, which most, and what was not looked at."""
+    again = f"run `harness data leakage {leakage.study}`"
+    if not leakage.found:
+        return [f"shared examples: {_plural(leakage.pairs, 'pair')} of tasks not checked: {again}"]
+    lines = [
+        f"shared examples: of {_plural(len(leakage.found), 'pair')} of tasks (training, test), "
+        f"{leakage.exact:,} share equal ones, {leakage.near:,} only similar ones"
+    ]
+    worst = leakage.worst()
+    if worst is not None:
+        lines.append(
+            f"  most: {worst.source} (training) and {worst.target} (test): {worst.exact:,} equal, {worst.near:,} "
+            f"similar of {worst.of:,} test examples; to look at them: `harness data leakage {leakage.study} --show`"
+        )
+    if leakage.missing:
+        lines.append(f"  {_plural(leakage.missing, 'pair')} not checked: {again}")
+    return lines
 
 
 def _trials(plan: Plan) -> str:

@@ -24,7 +24,7 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("tasks", "digits_upright"), ("methods", "linear_probe"), ("backbones", "mlp"), ("methods", "from_scratch")],
+    [("methods", "linear_probe"), ("backbones", "mlp"), ("methods", "from_scratch"), ("estimators", "knn")],
 )
 def test_lists_name_and_explain(capsys: pytest.CaptureFixture[str], kind: str, name: str) -> None:
     lines = printed(capsys, kind).splitlines()

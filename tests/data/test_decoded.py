@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -112,3 +115,59 @@ def test_a_damaged_file_says_what_to_delete() -> None:
     stored.pictures.write_bytes(b"nonsense")
     with pytest.raises(HarnessError, match="delete"):
         open_pictures(stored.pictures)
+
+
+BUILDER = textwrap.dedent(
+    """
+    import sys, time
+    from pathlib import Path
+    from PIL import Image
+    from harness.data import decoded
+    from harness.data.items import Item
+    from harness.data.pictures import square
+
+    log = Path(sys.argv[1])
+
+    def draw(number, size):
+        with log.open("a") as file:
+            file.write(f"{number}\\n")
+        time.sleep(0.02)
+        return Image.new("RGB", (size, size), (number, 0, 0))
+
+    def items():
+        return [(Item(str(n), "c", str(n), draw=lambda size, n=n: draw(n, size)), n % 3) for n in range(10)]
+
+    if sys.argv[2] == "no locks":
+        import contextlib
+        decoded.one_at_a_time = lambda name: contextlib.nullcontext()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    stored = decoded.decoded("toy", "9" * 64, "train", items, 8, square)
+    print(stored.sha256, int(decoded.open_pictures(stored.pictures)[:, 0, 0, 0].sum()), flush=True)
+    """
+)
+
+
+@pytest.mark.parametrize("locks", ["locks", "no locks"])
+def test_two_processes_build_the_same_file_once(tmp_path: Path, locks: str) -> None:
+    """Where the file system has no locks both draw, and whoever comes second uses what is there."""
+    log = tmp_path / "drawn"
+    command = [sys.executable, "-c", BUILDER, str(log), locks]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
+        for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    results = [process.communicate(timeout=60)[0] for process in processes]
+    assert all(process.returncode == 0 for process in processes)
+    assert results[0] == results[1] and results[0].split()[1] == str(sum(range(10)))
+    drawn = log.read_text().split()
+    assert len(drawn) == 11 if locks == "locks" else len(drawn) in (11, 22), "the first once more, to see its colours"
+    folder = tmp_path / "data" / "decoded"
+    assert [path.name for path in folder.rglob("*.npy")] == ["pictures.npy"]
+    assert not list((tmp_path / "data" / "partial").iterdir())
