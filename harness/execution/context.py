@@ -36,6 +36,7 @@ class Place:
     world: World | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     on_progress: Callable[[str, int, int], None] | None = None
+    loaders: int = 0
 
 
 class Checkpoint:
@@ -88,8 +89,8 @@ class Checkpoint:
 class Context:
     """One stage call's place. Implements :class:`harness.graph.StageContext`."""
 
-    __slots__ = ("_checkpoint", "_place", "_scratch", "_version", "attempt", "curves", "deadline", "flags", "key",
-                 "micro_batches")  # fmt: skip
+    __slots__ = ("_checkpoint", "_place", "_scratch", "_version", "attempt", "curves", "data_wait", "deadline", "flags",
+                 "key", "micro_batches")  # fmt: skip
 
     def __init__(
         self,
@@ -111,6 +112,7 @@ class Context:
         self.micro_batches = micro_batches
         self.flags: list[str] = []
         self.curves: list[tuple[str, int, float]] = []
+        self.data_wait: float | None = None
 
     @property
     def device(self) -> str:
@@ -121,6 +123,11 @@ class Context:
     def threads(self) -> int:
         """The number of cores of this slot."""
         return self._place.threads
+
+    @property
+    def loaders(self) -> int:
+        """The number of further cores set apart for loading data."""
+        return self._place.loaders
 
     @property
     def world(self) -> World | None:
@@ -165,6 +172,10 @@ class Context:
         """Mark this call's result."""
         if name not in self.flags:
             self.flags.append(name)
+
+    def waited(self, share: float) -> None:
+        """Record the share of this call's time that was spent waiting for data."""
+        self.data_wait = float(share)
 
     def cached(self, key: Hashable, make: Callable[[], T], nbytes: int | None = None) -> T:
         """Return what ``make`` gives, kept in the worker's bounded memory cache."""

@@ -112,6 +112,7 @@ class Result:
     seconds: float = 0.0
     memory_bytes: int = 0
     width: int = 1
+    data_wait: float | None = None
     inputs: dict[str, str] = field(default_factory=dict)
 
 

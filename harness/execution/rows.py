@@ -53,6 +53,7 @@ class RowMaker:
             device=reply.device,
             threads=reply.threads,
             width=result.width,
+            data_wait=result.data_wait,
             precision=precision_of(stage),
             provenance=self.provenance,
             writer=self.writer,
@@ -81,6 +82,7 @@ class RowMaker:
         if record is not None:
             made.flags, made.seconds, made.memory_bytes = record.flags, record.seconds, record.memory_bytes
             made.device, made.threads, made.width = record.device, record.threads, record.width
+            made.data_wait = record.data_wait
             made.inputs = json.dumps({choice.selector.key: "", option.key: record.attempt})
         return Group(records=[made], measurements=[_measurement(choice.key, attempt, row, row.flags) for row in rows])
 

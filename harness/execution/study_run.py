@@ -7,7 +7,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from harness.execution.pools import Executor
 from harness.execution.progress import Display, Tally, make_display
 from harness.execution.rows import RowMaker, as_measurement
 from harness.execution.signals import Signals, leave_at_once
-from harness.graph import Measurement, Resources, Stage
+from harness.graph import Measurement, Node, Resources, Stage
 
 if TYPE_CHECKING:
     from harness.execution.worker import WorkerSetup
@@ -79,6 +79,7 @@ class _Run:
     plan: Plan
     store: Store
     options: RunOptions
+    nodes: Sequence[Node] | None = None
 
     def __post_init__(self) -> None:
         execution = self.plan.study.execution
@@ -141,7 +142,7 @@ class _Run:
     def run(self) -> RunSummary:
         """Run what is needed; without anything to run, Ray is not even imported."""
         self._refuse_stale()
-        for node in self.plan.terminals.values():
+        for node in self.plan.terminals.values() if self.nodes is None else self.nodes:
             self.ledger.want(node)
         from harness.store.drivers import leave
 
@@ -289,6 +290,7 @@ class _Run:
             self.options.address,
             self.options.dashboard,
             self.options.seconds_of_grace,
+            self.options.spare_head,
         )
 
     def _setup(self, name: str, resources: Resources) -> WorkerSetup:
@@ -300,6 +302,7 @@ class _Run:
             name,
             self.store.root.resolve(),
             threads=max(1, int(resources.cpus)),
+            loaders=resources.loaders,
             gpu=resources.gpus > 0,
             cache_bytes=self.options.cache_bytes or 2**30,
             disk_cache=self.options.disk_cache or cache_root(),
@@ -312,12 +315,15 @@ class _Run:
 
     def _provenance(self) -> str:
         """Record how this run is made: the resolved study, and the files behind every code digest."""
+        from harness.study import task_attributes
+
         digests = {}
         for stage in self.ledger.stages.values():
             found = self.plan.code_of(stage)
             if found.digest not in digests:
                 digests[found.digest] = dict(found.files)
-        return self.store.provenance(self.plan.study.resolved(), digests)
+        study = self.plan.study
+        return self.store.provenance(study.resolved(), digests, task_attributes(study))
 
     def _compact(self) -> None:
         """Tidy the tables; what goes wrong there costs no row and must not fail the run."""
@@ -326,9 +332,8 @@ class _Run:
 
     def _summary(self, driver: Driver, interrupted: int | None) -> RunSummary:
         counts = {"done": 0, "failed": 0, "skipped": 0, "diverged": 0, "pending": 0}
-        for block in self.plan.blocks:
-            for node in block.terminals:
-                counts[self._state(node.key, driver)] += 1
+        for key in self._asked_for():
+            counts[self._state(key, driver)] += 1
         return RunSummary(
             **counts,
             stages_run=driver.outcomes.stages_run,
@@ -336,6 +341,14 @@ class _Run:
             stopped=None if interrupted is not None else driver.stopped,
             seconds=time.monotonic() - self.started,
         )
+
+    def _asked_for(self) -> Iterator[str]:
+        """Yield the key of every trial, or of every node of the part that was asked for."""
+        if self.nodes is not None:
+            yield from (node.key for node in self.nodes)
+            return
+        for block in self.plan.blocks:
+            yield from (node.key for node in block.terminals)
 
     def _state(self, key: str, driver: Driver) -> str:
         if key in driver.outcomes.uncommitted:
@@ -348,10 +361,14 @@ class _Run:
         return "done" if key in self.ledger.finished else "pending"
 
 
-def execute(plan: Plan, store: Store, options: RunOptions | None = None) -> RunSummary:
+def execute(
+    plan: Plan, store: Store, options: RunOptions | None = None, nodes: Sequence[Node] | None = None
+) -> RunSummary:
     """Run what a plan still needs and return how its trials stand.
+
+    nodes: only these of the plan's trials and stages are asked for, and counted.
 
     Raises HarnessError: stale records without a decision what to do about them, no Ray, or a store that cannot be
     written. Whatever was reported as done before is kept.
     """
-    return _Run(plan, store, options or RunOptions()).run()
+    return _Run(plan, store, options or RunOptions(), nodes).run()

@@ -32,9 +32,10 @@ _EXPECTED = {"artifact": Artifact, "value": Value, "measurements": Measurements}
 class WorkerSetup:
     """What a worker is told once. ``root`` is the store's directory, seen by all nodes.
 
-    ``cache_bytes``: memory for loaded data and artifacts. ``disk_cache``: the node-local folder for cached artifacts
-    (None: keep none). ``max_stages`` and ``rss_growth`` say when a worker asks to be replaced; ``memory_limit`` bounds
-    in bytes what it may allocate beyond what it starts with.
+    ``threads``, ``loaders``: cores to compute with, and further ones to load data with. ``cache_bytes``: memory for
+    loaded data and artifacts. ``disk_cache``: the node-local folder for cached artifacts (None: keep none).
+    ``max_stages`` and ``rss_growth`` say when a worker asks to be replaced; ``memory_limit`` bounds in bytes what it
+    may allocate beyond what it starts with.
     """
 
     name: str
@@ -47,6 +48,7 @@ class WorkerSetup:
     memory_limit: int | None = None
     max_stages: int = 1_000_000
     rss_growth: int = 8 * 2**30
+    loaders: int = 0
 
 
 @dataclass(slots=True)
@@ -67,7 +69,14 @@ class Worker:
     def __init__(self, setup: WorkerSetup, world: World | None = None) -> None:
         self.setup = setup
         device = _device(setup.gpu)
-        self.place = Place(setup.root / "scratch", MemoryCache(setup.cache_bytes), device, setup.threads, world)
+        self.place = Place(
+            setup.root / "scratch",
+            MemoryCache(setup.cache_bytes),
+            device,
+            setup.threads,
+            world,
+            loaders=setup.loaders,
+        )
         self.artifacts = ArtifactStore(setup.root)
         self.cache = None if setup.disk_cache is None else CacheStore(setup.disk_cache, setup.disk_cache_bytes)
         self.meter = MemoryMeter(device)
@@ -281,6 +290,7 @@ class _Running:
             result = self._judge(member, context, output)
             if result is not None:
                 result.seconds, result.memory_bytes, result.width = seconds, memory, width
+                result.data_wait = context.data_wait
                 self._settle(result, member.spec)
             context.close(keep_checkpoint=result is not None and result.status in ("stopped", "timeout"))
 

@@ -45,6 +45,10 @@ class StageContext(Protocol):
         """The number of cores of this slot."""
 
     @property
+    def loaders(self) -> int:
+        """The number of further cores set apart for loading data (a study's ``resources: {train: {loaders: 2}}``)."""
+
+    @property
     def scratch(self) -> Path:
         """A folder for this call's own files, removed after it."""
 
@@ -82,6 +86,12 @@ class StageContext(Protocol):
 
     def flag(self, name: str) -> None:
         """Mark this call's result, e.g. ``not_trained``."""
+
+    def waited(self, share: float) -> None:
+        """Record the share of this call's time, 0 to 1, that a training stood still until its data were there.
+
+        It goes into the column ``data_wait`` of the stage's record, and into no key, artifact or curve.
+        """
 
     def cached(self, key: Hashable, make: Callable[[], T], nbytes: int | None = None) -> T:
         """Return what ``make`` gives, kept in the worker's bounded memory cache under ``key``."""

@@ -14,6 +14,7 @@ from harness.store.schemas import ATTEMPTS, CURVES, MEASUREMENTS, RECORDS, Table
 _PLAIN_RECORD = (
     "key", "kind", "version", "attempt", "status", "value", "keep", "code", "preimage", "inputs", "seconds",
     "memory_bytes", "device", "threads", "width", "precision", "provenance", "finished_at",
+    "data_wait",
 )  # fmt: skip
 _ARTIFACT = ("location", "name", "sha256", "nbytes")
 

@@ -68,6 +68,8 @@ class StageRecord:
         inputs: JSON text, an object from each input's key to its sha256 or attempt.
         seconds: wall time. memory_bytes: peak resident memory.
         width: batch width; threads, device, precision: as executed.
+        data_wait: share of its seconds, 0 to 1, that a training stood still until its data were there; None for stages
+            that train nothing. Of a training that was resumed, of the part since then.
         provenance: identifier of the provenance row. writer: identifier of the committing driver.
         finished_at: end of the execution, UTC.
     """
@@ -93,6 +95,7 @@ class StageRecord:
     provenance: str | None = None
     writer: str | None = None
     finished_at: datetime = field(default_factory=utc_now)
+    data_wait: float | None = None
 
 
 @dataclass(slots=True)

@@ -95,6 +95,7 @@ RECORDS = TableSpec(
         finished_at=STAMP,
         seq=pa.int64(),
         commit_id=TEXT,
+        data_wait=pa.float64(),
     ),
     numbers=(LAYOUT, RECORDS_COMMITTED, SWEEP),
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Final
+from typing import Final
 
 from harness.errors import HarnessError
 from harness.graph import derive_seed
-from harness.tasks.base import Split, Task, task
+from harness.tasks.base import Split, Task, choose, one_class_each, task
 
 _HERE: Final = __name__
 
@@ -21,6 +21,7 @@ def at_most(of: Task, n: int, seed: int = 0) -> Task:
     """
     if n < 1:
         raise HarnessError(f"at_most: n must be at least 1, not {n}")
+    one_class_each(of, "at_most")
     missing = [split for split in of.sizes if split not in of.class_sizes]
     if missing:
         raise HarnessError(f"task {of.name!r} does not say how many examples each class has in split {missing[0]!r}")
@@ -52,6 +53,4 @@ def load_some(of: Task, n: int, seed: int, split: str) -> Split:
         members = (whole.labels == label).nonzero().flatten()
         chosen.append(members[torch.randperm(len(members), generator=generator)[:n]])
     positions = torch.cat(chosen).sort().values
-    inputs: Any = whole.inputs
-    some = inputs[positions] if isinstance(inputs, torch.Tensor) else inputs.take(positions)
-    return Split(some, whole.labels[positions])
+    return Split(choose(whole.inputs, positions), whole.labels[positions])

@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, Protocol, cast
 
 from harness.errors import HarnessError, suggest
 from harness.registry import TASKS
 from harness.signatures import Parameter, parameters_of, summary_of
+from harness.tasks.metrics import METRICS, Targets, metrics_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,15 +25,58 @@ SPLITS: Final[tuple[SplitName, ...]] = ("train", "val", "test")
 Attribute = str | int
 
 
+class Inputs(Protocol):
+    """The inputs of a split [n, ...]: a tensor, or pictures and texts that are read when they are asked for.
+
+    Indexing by position, slice, list, or a tensor of positions or truth values reads: it gives a tensor, or for texts
+    a list of them. To choose some without reading use :func:`choose`.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of examples and the shape of one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, chosen: Any, /) -> Any: ...
+
+
+class UnreadInputs(Inputs, Protocol):
+    """Inputs that are read when they are asked for."""
+
+    def take(self, chosen: Any, /) -> UnreadInputs:
+        """Choose some without reading them."""
+
+
 @dataclass(frozen=True)
 class Split:
-    """The examples of one split: inputs [n, *input_shape] float32, labels [n] int64."""
+    """The examples of one split: inputs [n, *input_shape] float32, labels [n] int64.
 
-    inputs: Tensor
+    Where an example may have several classes, labels are [n, n_classes] int64 of zeros and ones; where it has numbers,
+    [n, n_classes] float32.
+    """
+
+    inputs: Inputs
     labels: Tensor
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
+
+
+def choose(inputs: Inputs, positions: Tensor) -> Inputs:
+    """Return the inputs at positions [k], or where a mask [n] is true; what is not in memory stays unread."""
+    import torch
+
+    if isinstance(inputs, torch.Tensor):
+        return inputs[positions]
+    return cast(UnreadInputs, inputs).take(positions)
+
+
+def one_class_each(task: Task, what: str) -> None:
+    """Raise HarnessError when the examples of a task may have several classes, or numbers, which `what` cannot cut."""
+    if task.targets != "class":
+        has = "several classes an example" if task.multi_label else "numbers instead of classes"
+        raise HarnessError(f"{what}: {task.name} has {has}, so that its examples do not fall into classes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +90,11 @@ class Task:
     code: names of the modules whose code makes the data.
     class_sizes: examples of each class in each split, where known; derived tasks need them.
     attributes: what pairs may be chosen by (family, domain, ...); they are in no key.
+    metric: one of :mod:`harness.tasks.metrics`, or a name of the task's own, of which `higher_is_better` then says
+        which way is better (for those of that module, it is what they say).
     multi_label: whether an example may have several classes; labels are then [n, n_classes] of zeros and ones.
+    regression: whether an example has numbers instead of a class; labels are then [n, n_classes] float32, and
+        `class_names` names the numbers.
     """
 
     name: str
@@ -63,8 +111,10 @@ class Task:
     multi_label: bool = False
     version: int = 1
     code: tuple[str, ...] = ()
+    regression: bool = False
 
     def __post_init__(self) -> None:
+        self._check_metric()
         if len(self.class_names) != self.n_classes:
             raise HarnessError(f"task {self.name!r}: {self.n_classes} classes but {len(self.class_names)} class names")
         if len(set(self.class_names)) != self.n_classes:
@@ -73,9 +123,25 @@ class Task:
         if unknown:
             raise HarnessError(f"task {self.name!r}: unknown split {unknown[0]!r}{suggest(unknown[0], SPLITS)}")
         for split, counts in self.class_sizes.items():
-            added_up = self.multi_label or sum(counts) == self.sizes.get(split)
+            added_up = self.targets != "class" or sum(counts) == self.sizes.get(split)
             if len(counts) != self.n_classes or not added_up:
                 raise HarnessError(f"task {self.name!r}, split {split!r}: class sizes do not add up to its size")
+
+    @property
+    def targets(self) -> Targets:
+        """What an example is to be told: its class, its classes, or numbers."""
+        return "numbers" if self.regression else "classes" if self.multi_label else "class"
+
+    def _check_metric(self) -> None:
+        if self.regression and self.multi_label:
+            raise HarnessError(f"task {self.name!r}: an example has several classes or numbers, not both")
+        facts = METRICS.get(self.metric)
+        if facts is None:
+            return
+        if self.targets not in facts.targets:
+            fitting = ", ".join(metrics_of(self.targets))
+            raise HarnessError(f"task {self.name!r} cannot be measured by {self.metric}; use one of: {fitting}")
+        object.__setattr__(self, "higher_is_better", facts.higher_is_better)
 
     def split(self, name: str) -> Split:
         """Load one split and check it against what the task declares.
@@ -86,7 +152,7 @@ class Task:
             raise HarnessError(f"task {self.name!r} has no split {name!r}{suggest(name, self.sizes)}")
         loaded = self.load(name)
         expected = (self.sizes[name], *self.input_shape)
-        labels = (self.sizes[name], self.n_classes) if self.multi_label else expected[:1]
+        labels = expected[:1] if self.targets == "class" else (self.sizes[name], self.n_classes)
         if tuple(loaded.inputs.shape) != expected or tuple(loaded.labels.shape) != labels:
             raise HarnessError(
                 f"task {self.name!r}, split {name!r}: inputs {tuple(loaded.inputs.shape)} and labels "
@@ -108,6 +174,7 @@ class Task:
             "input_shape": list(self.input_shape),
             "sizes": dict(self.sizes),
             "metric": self.metric,
+            **({"targets": self.targets} if self.regression else {}),
         }
 
     def modules(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from harness.tasks.files import (
     picture_files,
     zip_sizes,
 )
+from harness.tasks.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ def elevater(
     known = KNOWN.get(task)
     if known is None:
         raise HarnessError(f"elevater: unknown task {task!r}{suggest(task, KNOWN)}")
+    if metric is not None and metric not in METRICS:
+        raise HarnessError(f"elevater: unknown metric {metric!r}{suggest(metric, METRICS)}")
     return picture_files(
         "elevater",
         name or f"elevater/{task}",

@@ -166,7 +166,7 @@ def load_picture_files(name: str, lister: Lister, digest: str, revision: str, si
     found = _same(name, lister, digest)
     rows = found.splits[cast("SplitName", split)]
     stored = _decoded(name, found, rows, revision, size, fit, split)
-    return Split(cast("Tensor", Pictures(stored.pictures, range(len(rows)), size)), _labels(found, rows))
+    return Split(Pictures(stored.pictures, range(len(rows)), size), _labels(found, rows))
 
 
 def load_text_files(name: str, lister: Lister, digest: str, split: str) -> Split:
@@ -175,7 +175,7 @@ def load_text_files(name: str, lister: Lister, digest: str, split: str) -> Split
 
     found = _same(name, lister, digest)
     rows = found.splits[cast("SplitName", split)]
-    return Split(cast("Tensor", Texts([str(row.read()) for row in rows])), _labels(found, rows))
+    return Split(Texts([str(row.read()) for row in rows]), _labels(found, rows))
 
 
 def existing_folder(provider: str, path: str) -> Path:

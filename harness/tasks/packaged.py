@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from harness.data import manifest as manifests
 from harness.data.catalogue import package
@@ -25,7 +25,6 @@ from harness.tasks.base import Split, Task
 
 if TYPE_CHECKING:
     from PIL import Image
-    from torch import Tensor
 
     from harness.data.decoded import Decoded
 
@@ -143,7 +142,7 @@ def load_pictures(rule: Rule, domain: str, size: int, split: str) -> Split:
     chosen = [position for position, found in enumerate(stored.domains) if domain in ("all", found)]
     pictures = Pictures(stored.pictures, chosen, size)
     labels = torch.tensor([stored.labels[position] for position in chosen], dtype=torch.int64)
-    return Split(cast("Tensor", pictures), labels)
+    return Split(pictures, labels)
 
 
 def load_texts(rule: Rule, domain: str, split: str) -> Split:
@@ -154,7 +153,7 @@ def load_texts(rule: Rule, domain: str, split: str) -> Split:
 
     chosen = [(item, label) for item, label in labelled(rule, split) if domain in ("all", item.domain)]
     labels = torch.tensor([label for _, label in chosen], dtype=torch.int64)
-    return Split(cast("Tensor", Texts([item.text for item, _ in chosen])), labels)
+    return Split(Texts([item.text for item, _ in chosen]), labels)
 
 
 def captions(rule: Rule, split: str, size: int = DEFAULT_SIZE) -> Sequence[str]:

@@ -62,3 +62,9 @@ def test_what_cannot_be_made_is_refused() -> None:
         at_most(of=toy(), n=0)
     with pytest.raises(HarnessError, match="does not say how many examples each class has"):
         at_most(of=replace(toy(), class_sizes={}), n=1)
+
+
+def test_examples_of_several_classes_are_not_cut() -> None:
+    several = replace(toy(), multi_label=True, metric="map_11")
+    with pytest.raises(HarnessError, match="at_most: toy has several classes an example"):
+        at_most(of=several, n=2)

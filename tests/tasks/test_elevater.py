@@ -10,10 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from harness.backbones.small import Mlp
 from harness.errors import HarnessError
+from harness.graph import Measurement
+from harness.methods.base import Trial
+from harness.methods.fine_tune import fine_tune
+from harness.methods.from_scratch import from_scratch
+from harness.methods.linear_probe import linear_probe
 from harness.registry import TASKS
 from harness.tasks import elevater
 from harness.tasks.base import Task
+from tests.training.places import run_stages
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -130,6 +137,18 @@ def test_metric_and_name_can_be_chosen(tmp_path: Path) -> None:
     assert other.metric == "accuracy" and other.name == "memes"
 
 
+def test_a_metric_that_there_is_not_or_that_does_not_fit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "mnist_20211008", ["a", "b"], {"train": list("01") * 5, "test": ["0", "1"]})
+    with pytest.raises(HarnessError, match="unknown metric 'acuracy' \\(did you mean 'accuracy'"):
+        made(tmp_path, "mnist", check=False, metric="acuracy")
+    known(monkeypatch, "voc-2007-classification", classes=2)
+    write(tmp_path, "voc2007_20211007", ["a", "b"], {"train": ["0", "0,1"], "test": ["1"]})
+    with pytest.raises(HarnessError, match="cannot be measured by accuracy; use one of: map_11, auroc, loss"):
+        made(tmp_path, "voc-2007-classification", check=False, metric="accuracy")
+
+
 def test_classes_of_one_name_are_told_apart(tmp_path: Path) -> None:
     write(tmp_path, "mnist_20211008", ["crane, bird", "crane, machine"], {"train": list("01") * 5, "test": ["0"]})
     assert made(tmp_path, "mnist", check=False).class_names == ("crane (0)", "crane (1)")
@@ -159,3 +178,71 @@ def test_unknown_names_and_missing_folders(tmp_path: Path) -> None:
         made(tmp_path, "mnist")
     with pytest.raises(HarnessError, match="not a folder"):
         made(tmp_path / "nowhere", "mnist")
+
+
+# --- trained and measured, end to end ---------------------------------------------------------------------------------
+
+
+def coloured(values: tuple[int, int, int]) -> bytes:
+    held = io.BytesIO()
+    Image.new("RGB", (8, 8), values).save(held, "PNG")
+    return held.getvalue()
+
+
+def write_coloured(root: Path, folder: str, classes: list[str], splits: dict[str, list[str]]) -> None:
+    """Write a task whose pictures show their classes: class 0 red, 1 green, 2 blue; several, several colours."""
+    place = write(root, folder, classes, splits)
+    for split, found in splits.items():
+        with zipfile.ZipFile(place / f"{split}.zip", "w") as file:
+            for number, written in enumerate(found):
+                shown = {int(label) for label in written.split(",")}
+                noise = number * 7 % 40
+                bright = [180 + noise if channel in shown else noise for channel in range(3)]
+                file.writestr(f"pictures of {split}/{number}.png", coloured((bright[0], bright[1], bright[2])))
+
+
+ONE = {"train": list("0120120120120"), "val": list("012012"), "test": list("00000120")}
+SEVERAL = {"train": ["0", "1", "0,1", "2", "1,2", "0,2"] * 3, "val": ["0", "1,2"], "test": ["0,1", "2", "1", "0"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "splits", "metric"),
+    [
+        ("oxford-flower-102", ONE, "mean_per_class"),
+        ("dtd", ONE, "accuracy"),
+        ("hateful-memes", {split: ["01"[label != "0"] for label in found] for split, found in ONE.items()}, "auroc"),
+        ("voc-2007-classification", SEVERAL, "map_11"),
+    ],
+)
+def test_every_kind_of_task_is_trained_and_measured(
+    tmp_path: Path, name: str, splits: dict[str, list[str]], metric: str
+) -> None:
+    folder = elevater.KNOWN[name].folder
+    classes = ["red", "green", "blue"][: 1 + max(int(label) for row in splits["train"] for label in row.split(","))]
+    write_coloured(tmp_path, folder, classes, splits)
+    task = TASKS.get("elevater")(task=name, root=str(tmp_path), size=8, check=False)
+    trial = Trial(source=None, target=task, backbone=Mlp(hidden=16), eval_splits=("val", "test"))
+    terminal = from_scratch(trial, steps=80, optimiser="adam", lr=0.01)
+    rows: tuple[Measurement, ...] = run_stages([terminal])[terminal.key].rows
+    assert [(row.metric, row.split, row.n_eval) for row in rows] == [
+        (metric, "val", len(splits["val"])),
+        (metric, "test", len(splits["test"])),
+    ]
+    assert rows[1].value == pytest.approx(1.0), "the colours say it all"
+
+
+def test_a_source_of_several_classes_goes_on_to_a_task_of_one(tmp_path: Path) -> None:
+    write_coloured(tmp_path, "voc2007_20211007", ["red", "green", "blue"], SEVERAL)
+    write_coloured(tmp_path, "dtd_20211007", ["red", "green", "blue"], ONE)
+    several, one = (
+        TASKS.get("elevater")(task=name, root=str(tmp_path), size=8, check=False)
+        for name in ("voc-2007-classification", "dtd")
+    )
+    trial = Trial(source=several, target=one, backbone=Mlp(hidden=16))
+    tuned = fine_tune(trial, steps=60, lr=0.05, source_steps=40, shots=4, augment=("horizontal_flip",))
+    probed = linear_probe(trial, source_steps=40, shots=9, l2=1e-4)
+    results = run_stages([tuned, probed])
+    (row,) = results[tuned.key].rows
+    assert row.value == 1.0 and row.flags == ()
+    (row,) = results[probed.key].rows
+    assert row.value == 1.0 and row.flags == ("fewer_than_shots",), "4 pictures of two classes, 5 of one"

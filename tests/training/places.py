@@ -32,6 +32,7 @@ class Place:
 
     device = "cpu"
     threads = 1
+    loaders = 0
     scratch = Path("unused")
     deadline = None
     attempt = 0
@@ -41,6 +42,7 @@ class Place:
         self.micro_batches = micro_batches
         self.checkpoint = SavedState()
         self.flags: list[str] = []
+        self.waits: list[float] = []
         self.curves: dict[str, list[tuple[int, float]]] = {}
         self.stop_after = stop_after
 
@@ -61,6 +63,9 @@ class Place:
 
     def flag(self, name: str) -> None:
         self.flags.append(name)
+
+    def waited(self, share: float) -> None:
+        self.waits.append(share)
 
     def cached(self, key: Hashable, make: Callable[[], Any], nbytes: int | None = None) -> Any:
         if key not in CACHE:

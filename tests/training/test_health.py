@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from harness.training.health import first_bad_step, not_trained
+from harness.training.health import first_bad_step, guessing_loss, not_trained
 
 
 def test_the_first_bad_step_is_found() -> None:
@@ -28,4 +28,17 @@ def test_the_first_bad_step_is_found() -> None:
     ],
 )
 def test_a_loss_that_never_left_its_level_is_flagged(losses: list[float], flagged: bool) -> None:
-    assert not_trained(torch.tensor(losses), 10) is flagged
+    assert not_trained(torch.tensor(losses), math.log(10)) is flagged
+
+
+def test_guessing_is_what_the_best_constant_output_loses() -> None:
+    """Minimise each loss over outputs that are the same for every input."""
+    one, classes = torch.arange(10), 10
+    cross_entropy = torch.nn.functional.cross_entropy
+    assert guessing_loss(one, classes) == pytest.approx(float(cross_entropy(torch.zeros(10, 10), one)))
+    several = torch.tensor([[1, 0], [0, 1]])
+    binary = torch.nn.functional.binary_cross_entropy_with_logits
+    assert guessing_loss(several, 2) == pytest.approx(float(binary(torch.zeros(2, 2), several.float())))
+    numbers = torch.randn(20, 3)
+    constants = numbers.mean(0, keepdim=True).expand(20, 3)
+    assert guessing_loss(numbers, 3) == pytest.approx(float((numbers - constants).square().mean()), rel=1e-5)
