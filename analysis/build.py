@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from analysis.attributes import LEFT_OUT
 from analysis.baselines import PAIRING_TEXT, How, Pairing, Relative, baseline_rows, relative_to, replaced_axes
 from analysis.cautions import flags_noted, mixed, partial, unbalanced
 from analysis.cells import Collapsed, Grid
@@ -16,13 +17,14 @@ from analysis.columns import SEEDS, as_labels, axes_of, ordered, require_column,
 from analysis.imputation import FailedReading, impute
 from analysis.matrix import TransferMatrix
 from analysis.references import against_reference, pairing_text, resolve
-from analysis.units import LOWER_IS_BETTER, is_fraction, unit_of
+from analysis.units import LOWER_IS_BETTER, base_metric, is_fraction, unit_of
 from harness.errors import HarnessError, suggest
 
 _STATES = {
     "skipped": "skipped",
     "diverged": "diverged",
     "excluded": "excluded",
+    "related": "related",
     "pending": "not run",
     "done": "not measured",
     "ok": "not measured",
@@ -71,7 +73,9 @@ def build(frame: pd.DataFrame, trials: pd.DataFrame | None, request: Request) ->
         relative, baseline = _relative(text, measured, request)
         measured, circumstances = relative.rows, pd.concat([measured, baseline])
         missing.append(relative.lacking)
-    absent = _stack(missing)
+    measured, related = _leave_out(measured)
+    absent, related = _leave_out(_stack([*missing, related]))
+    absent = _stack([absent, related])
     grid = _grid([measured, absent], request)
     cells = grid.collapse(measured)
     reasons, details = grid.explain(absent, cells.count == 0, "not run" if trials is None else "not planned")
@@ -126,7 +130,7 @@ def _pairing(request: Request) -> str:
 
 def better(metric: str, declared: bool | None) -> bool:
     """Whether more is better: as declared, else by the metric's name."""
-    return metric not in LOWER_IS_BETTER if declared is None else declared
+    return base_metric(metric) not in LOWER_IS_BETTER if declared is None else declared
 
 
 def measured_rows(
@@ -247,6 +251,15 @@ def planned_rows(trials: pd.DataFrame | None, request: Request, shown: pd.DataFr
     ours = restrict(_of_role(textual(trials), request.role), request.filter, strict=False)
     ours = ours.loc[~ours["trial_id"].isin(shown["trial_id"])]
     return ours.assign(state=_states(ours, "state"))
+
+
+def _leave_out(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows that count, and those that the column ``left_out`` excepts, whose state says so."""
+    if LEFT_OUT not in rows.columns:
+        return rows, rows.iloc[:0]
+    texts = rows[LEFT_OUT].fillna("")
+    out = texts != ""
+    return rows.loc[~out], rows.loc[out].assign(state="related", reason=texts[out])
 
 
 def _stack(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

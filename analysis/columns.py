@@ -16,7 +16,9 @@ import pandas as pd
 from harness.errors import HarnessError, suggest
 
 SEEDS = ("seed", "source_seed")
-IDENTITY = frozenset({"trial_id", "role", "baseline", "parent", "key", "plan", "params", "state"} | {"baseline_ids"})
+IDENTITY = frozenset(
+    {"trial_id", "role", "baseline", "parent", "key", "plan", "params", "state"} | {"baseline_ids", "left_out"}
+)
 MEASUREMENT = frozenset({"split", "metric", "value", "n_eval", "step", "status", "flags", "reason"})
 # Circumstances: two values that differ in one of these are worth a warning when one matrix mixes them.
 MIXABLE = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.figures import axes_at, new_figure, save, shorten, style, text_size, widest
-from analysis.palette import CATEGORICAL, FAINT, INK
+from analysis.palette import FAINT, INK, categorical
 from analysis.ranking_tests import RankingTest
 from harness.errors import HarnessError
 
@@ -75,7 +75,7 @@ def _bars(axes: Axes, test: RankingTest) -> None:
     for line, group in enumerate(test.groups):
         y = -0.14 - 0.12 * line
         ends = [ranks[group[0]], ranks[group[-1]]]
-        axes.plot(ends, [y, y], color=CATEGORICAL[0], linewidth=3.2, solid_capstyle="round", clip_on=False)
+        axes.plot(ends, [y, y], color=categorical()[0], linewidth=3.2, solid_capstyle="round", clip_on=False)
 
 
 def _method(axes: Axes, rank: float, depth: float, where: float, side: str, text: str) -> None:
@@ -94,7 +94,7 @@ def _interval(figure: Figure, axes: Axes, test: RankingTest, per_rank: float, le
     y = height - 0.74
     length = min(test.critical_difference * per_rank, float(figure.get_size_inches()[0]) - left - 0.8)
     inches = figure.dpi_scale_trans
-    figure.add_artist(Line2D([left, left + length], [y, y], transform=inches, color=CATEGORICAL[0], linewidth=2))
+    figure.add_artist(Line2D([left, left + length], [y, y], transform=inches, color=categorical()[0], linewidth=2))
     figure.text(left + length + 0.06, y, f"CD = {test.critical_difference:.2f}", transform=inches, va="center",
                 fontsize=8)  # fmt: skip
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.correlation import SYMBOLS, Correlation, Correlations
 from analysis.figures import axes_at, new_figure, shorten, text_size, widest
-from analysis.palette import CATEGORICAL, FAINT, INK
+from analysis.palette import FAINT, INK, categorical
 from analysis.units import NOT_ESTIMABLE
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _place(k: int, n: int) -> float:
 
 
 def _point(axes: Axes, value: Correlation, place: float, summary: bool) -> None:
-    colour = INK if summary else CATEGORICAL[0]
+    colour = INK if summary else categorical()[0]
     if np.isnan(value.estimate):
         axes.text(0.0, place, NOT_ESTIMABLE, ha="center", va="center", fontsize=8, color=FAINT)
         return

@@ -1,70 +1,73 @@
-"""Draws the pictures of ``results/gallery/`` from the published grids: ``python -m analysis.gallery [FOLDER]``."""
+"""Draws the pictures of ``results/gallery/`` from the published grids: ``python -m analysis.gallery [FOLDER]``.
+
+With ``--from-report results/STUDY [--as NAME]`` it takes a report's pictures and small tables instead.
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from analysis.correlation import correlate
 from analysis.critical_differences import critical_difference
+from analysis.figures import save, style
+from analysis.gallery_reports import from_report, shrink
 from analysis.heatmaps import heatmap
 from analysis.import_files import read_import
-from analysis.line_plots import line_plot, lines
+from analysis.layer_figures import draw_difference, draw_drop_parts, draw_similar, draw_transfer
+from analysis.layer_runs import LayerRuns, layer_runs
 from analysis.matrix import TransferMatrix, transfer_matrix
 from analysis.ranking_tests import rank_methods
 from analysis.scatters import scatter
 from analysis.transfer_graphs import transfer_graph
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 IMPORTS = Path("studies/published")
 
 
-def main(folder: str = "results/gallery") -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw every picture of the published grids, or copy what is small of one report."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.gallery", description=__doc__)
+    parser.add_argument("folder", nargs="?", default="results/gallery", help="the gallery (default: results/gallery)")
+    parser.add_argument("--from-report", metavar="DIR", help="copy what is small of this report instead")
+    parser.add_argument("--as", dest="name", metavar="NAME", help="name in the gallery (default: that of the report)")
+    chosen = parser.parse_args(arguments)
+    if chosen.from_report is None:
+        draw_all(Path(chosen.folder))
+        return
+    report = Path(chosen.from_report)
+    try:
+        page, large = from_report(report, Path(chosen.folder), chosen.name or report.name)
+    except HarnessError as error:
+        parser.exit(error.exit_status, f"error: {error}\n")
+    sys.stdout.write(f"wrote {page}" + (f"; too large for it: {', '.join(large)}" if large else "") + "\n")
+
+
+def draw_all(folder: Path) -> None:
     """Draw every picture into ``folder``."""
-    target = Path(folder)
     for name, draw in PICTURES.items():
-        draw(target / f"{name}.png")
-        _shrink(target / f"{name}.png")
-
-
-_MOST_BYTES = 290_000
-
-
-def _shrink(path: Path) -> None:
-    """Scale a picture down and, if it is still heavy, reduce its colours, so that the gallery stays light."""
-    from PIL import Image
-
-    with Image.open(path) as image:
-        scale = min(1.0, 1300 / max(image.size))
-        size = (round(image.width * scale), round(image.height * scale))
-        small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    small.save(path, optimize=True)
-    if path.stat().st_size > _MOST_BYTES:
-        small.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+        draw(folder / f"{name}.png")
+        shrink(folder / f"{name}.png")
 
 
 def _frame(name: str) -> pd.DataFrame:
     return read_import(IMPORTS / f"{name}.yaml").frame
 
 
-def _yosinski(path: Path, paired: bool | None) -> None:
-    readings = {
-        None: "accuracy of all runs",
-        True: "against the own target's base network (paired)",
-        False: "against the mean of all base networks (pooled)",
-    }
-    reading = readings[paired]
-    title = f"Yosinski et al. 2014, figure 2: {reading}"
-    line_plot(
-        lines(
-            _frame("yosinski2014"), "layers", by="treatment", over=["source", "target"], title=title,
-            filter={"group": "random halves"}, relative_to=None if paired is None else "base", paired=paired or False,
-        ),
-        path,
-    )  # fmt: skip
+def _yosinski(path: Path, draw: Callable[[LayerRuns, str, str], Figure], what: str) -> None:
+    runs = layer_runs(_frame("yosinski2014"), relative_to="base", similar_by="group",
+                      filter={"method": "layer_transfer"})  # fmt: skip
+    with style():
+        save(draw(runs, runs.levels[0], f"Yosinski et al. 2014: {what}"), path)
 
 
 def _prompts() -> TransferMatrix:
@@ -126,9 +129,19 @@ def _graph(path: Path) -> None:
 
 
 PICTURES: dict[str, Callable[[Path], object]] = {
-    "yosinski2014_figure2": lambda path: _yosinski(path, None),
-    "yosinski2014_paired": lambda path: _yosinski(path, True),
-    "yosinski2014_pooled": lambda path: _yosinski(path, False),
+    "yosinski2014_figure2": lambda path: _yosinski(
+        path, lambda runs, level, title: draw_transfer(runs, level, False, title), "random halves, pooled"
+    ),
+    "yosinski2014_paired": lambda path: _yosinski(
+        path, lambda runs, level, title: draw_difference(runs, level, True, title), "random halves (paired)"
+    ),
+    "yosinski2014_pooled": lambda path: _yosinski(
+        path, lambda runs, level, title: draw_difference(runs, level, False, title), "random halves (pooled)"
+    ),
+    "yosinski2014_drop": lambda path: _yosinski(path, draw_drop_parts, "what the drop is made of"),
+    "yosinski2014_similar": lambda path: _yosinski(
+        path, lambda runs, _, title: draw_similar(runs, True, title), "frozen layers, similar and dissimilar halves"
+    ),
     "su2022_clustered": lambda path: heatmap(_prompts(), path, cluster="both"),
     "sfda_standard_scores": lambda path: heatmap(
         _accuracy("sfda_supervised", "Standard scores within each target (SFDA)", "z"), path
@@ -143,4 +156,4 @@ PICTURES: dict[str, Callable[[Path], object]] = {
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main()

@@ -18,11 +18,14 @@ HATCHES = {
     "no baseline": "----",
     "undefined": "++++",
     "flagged": "oo",
+    "related": "\\\\////",
     "excluded": "////",
     "not run": "||||",
     "not measured": "**",
     "not planned": "",
 }
+FRAME = "frame"
+"""Legend key of outlined cells."""
 TITLE_SIZE, CAPTION_SIZE, LEGEND_SIZE = 11.0, 8.0, 8.0
 CAPTION_LINE, LEGEND_LINE = 0.16, 0.22
 GROUPS, TREES = 0.3, 0.62  # inches beside the grid for brackets and for dendrograms
@@ -183,7 +186,7 @@ def annotation(matrix: TransferMatrix, cell_w: float, cell_h: float, annotate: b
     if annotate is False or not np.isfinite(matrix.values).any():
         return 0.0, False
     texts = {matrix.unit.text(float(v), matrix.signed) for v in matrix.values[np.isfinite(matrix.values)]}
-    longest = max(texts, key=len) + ("†" if (matrix.flags != "").any() else "")
+    longest = max(texts, key=len) + "†" * most_symbols(matrix)
     per_point = text_size(longest, 10.0)[0] / 10.0
     fits = min(cell_w * 0.88 / per_point, cell_h * 72 * 0.6)
     size = float(min(fits, _LARGEST_TEXT))
@@ -191,6 +194,11 @@ def annotation(matrix: TransferMatrix, cell_w: float, cell_h: float, annotate: b
         return 0.0, False
     spread = bool(np.isfinite(matrix.spread).any()) and size >= 6.0 and cell_h * 72 >= size * 2.6
     return size, spread
+
+
+def most_symbols(matrix: TransferMatrix) -> int:
+    """The most signs that stand behind one value."""
+    return max((len(matrix.symbols(i, j, framed=True)) for i, j in np.argwhere(np.isfinite(matrix.values))), default=0)
 
 
 def caption_of(matrix: TransferMatrix, spread: bool) -> str:
@@ -210,6 +218,9 @@ def legend_lines(matrix: TransferMatrix, room: float, starred: bool) -> tuple[tu
     flags = sorted({f for text in matrix.flags.ravel() if text for f in str(text).split(", ")})
     if flags:
         entries.append(("†", f"flagged: {', '.join(flags)} ({int((matrix.flags != '').sum())})"))
+    for mark in matrix.marks:
+        n = int((mark.cells & np.isfinite(matrix.values)).sum())
+        entries += [(FRAME if mark.outlined else mark.symbol, f"{mark.name} ({n})")] if n else []
     if starred and 0 < np.isfinite(matrix.values).sum() < matrix.values.size:
         entries.append(("*", "mean of the measured cells only"))
     lines: list[list[tuple[str, str]]] = []

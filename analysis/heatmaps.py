@@ -17,6 +17,7 @@ from analysis.figures import axes_at, new_figure, save, shorten, style, text_siz
 from analysis.heatmap_layout import (
     CAPTION_LINE,
     CAPTION_SIZE,
+    FRAME,
     GROUPS,
     HATCHES,
     LEGEND_LINE,
@@ -28,6 +29,7 @@ from analysis.heatmap_layout import (
     plan_layout,
 )
 from analysis.matrix import TransferMatrix
+from analysis.outlines import WIDTH, draw_outline
 from analysis.palette import FAINT, INK, MISSING, diverging, ink_on, sequential
 from analysis.units import minus
 from harness.errors import HarnessError
@@ -57,7 +59,7 @@ def heatmap(
         cluster: order rows, columns or both by likeness and draw the dendrograms; not together with ``groups``.
 
     Relative matrices have a diverging scale centred at zero, which is the baseline; others a sequential one. Missing
-    cells are hatched by reason. A dagger marks cells with flagged values.
+    cells are hatched by reason. A dagger marks cells with flagged values; marks of the matrix are signs or frames.
     """
     with style():
         figure = draw(matrix, groups=groups, marginals=marginals, annotate=annotate, cluster=cluster, title=title)
@@ -86,6 +88,9 @@ def draw(
     _hatch(axes, shown)
     if marginals:
         _marginals(axes, shown, plan, scale)
+    for mark in shown.marks:
+        if mark.outlined:
+            draw_outline(axes, mark.cells)
     _write(axes, shown, plan, scale)
     _labels(figure, shown, plan)
     if groups:
@@ -208,7 +213,7 @@ def _write(axes: Axes, matrix: TransferMatrix, plan: Layout, scale: ScalarMappab
     inks = ink_on(scale.to_rgba((matrix.values * unit.scale).ravel())).reshape(matrix.shape)
     offset = 0.0 if not plan.spread else size * 0.62 / 72 / plan.cell_h
     for i, j in np.argwhere(np.isfinite(matrix.values)):
-        mark = "†" if matrix.flags[i, j] else ""
+        mark = matrix.symbols(i, j, framed=True)
         if size:
             text = minus(unit.text(float(matrix.values[i, j]), signed)) + mark
             axes.text(j, i - offset, text, ha="center", va="center_baseline", fontsize=size, color=inks[i, j])
@@ -317,7 +322,7 @@ def _colour_bar(figure: Figure, matrix: TransferMatrix, plan: Layout, scale: Sca
 
 
 def _legend(figure: Figure, matrix: TransferMatrix, plan: Layout) -> None:
-    """Swatches of the hatches in use, and what the dagger means, below everything."""
+    """Swatches of the hatches in use, and what signs and frames mean, below everything."""
     from matplotlib.patches import Rectangle
 
     inches = figure.dpi_scale_trans
@@ -329,6 +334,10 @@ def _legend(figure: Figure, matrix: TransferMatrix, plan: Layout) -> None:
                 swatch.set_hatch(HATCHES[reason])
                 swatch.set_linewidth(0.5)
                 figure.add_artist(swatch)
+            elif reason == FRAME:
+                frame = Rectangle((x + 0.02, y), 0.19, 0.15, transform=inches, facecolor="none", edgecolor=INK)
+                frame.set_linewidth(WIDTH)
+                figure.add_artist(frame)
             else:
                 figure.text(x + 0.11, y + 0.075, reason, transform=inches, ha="center", va="center", fontsize=9)
             figure.text(x + 0.28, y + 0.075, text, transform=inches, ha="left", va="center", fontsize=LEGEND_SIZE)

@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.figures import axes_at, new_figure, save, shorten, style, widest
 from analysis.matrix import TransferMatrix, transfer_matrix
-from analysis.palette import CATEGORICAL, INK
+from analysis.palette import INK, categorical
 from analysis.units import NOT_ESTIMABLE, minus
 
 if TYPE_CHECKING:
@@ -136,8 +136,8 @@ def draw_lines(data: Lines, *, title: str | None = None) -> Figure:
 def _line(axes: Axes, data: Lines, k: int, label: str) -> None:
     """One line; it breaks where a value is missing."""
     scale = data.matrix.unit.scale
-    colour, marker = CATEGORICAL[k % len(CATEGORICAL)], _MARKERS[k % len(_MARKERS)]
-    dashes = "-" if k < len(CATEGORICAL) else "--"
+    colour, marker = categorical()[k % len(categorical())], _MARKERS[k % len(_MARKERS)]
+    dashes = "-" if k < len(categorical()) else "--"
     axes.plot(
         data.positions,
         data.matrix.values[k] * scale,

@@ -25,11 +25,26 @@ REASONS = (
     "no baseline",
     "undefined",
     "flagged",
+    "related",
     "excluded",
     "not run",
     "not measured",
     "not planned",
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """Cells that a reader should know something about: ``name`` for a legend, ``note`` for a caption.
+
+    ``symbol`` follows their values; with ``outlined`` a heatmap frames them too. ``cells``: bool [R, C].
+    """
+
+    name: str
+    symbol: str
+    cells: np.ndarray
+    note: str
+    outlined: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,7 @@ class TransferMatrix:
         relative_to, how, pairing: the baseline, the reading and how outcomes and baseline were paired (None: absolute).
         unit: how values are printed.
         n_eval: float [R, C]; fewest evaluation examples behind a value, NaN if unknown; None if nothing is known.
+        marks: cells to be pointed out (source and target of one family, shared examples).
     """
 
     rows: str
@@ -91,6 +107,7 @@ class TransferMatrix:
     conditions: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     n_eval: np.ndarray | None = None
+    marks: tuple[Mark, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -167,7 +184,17 @@ class TransferMatrix:
         row_labels = tuple(self.row_labels[k] for k in rows)
         col_labels = tuple(self.col_labels[k] for k in cols)
         n_eval = None if self.n_eval is None else self.n_eval[np.ix_(rows, cols)]
-        return replace(self, row_labels=row_labels, col_labels=col_labels, n_eval=n_eval, **moved)
+        marks = tuple(replace(mark, cells=mark.cells[np.ix_(rows, cols)]) for mark in self.marks)
+        return replace(self, row_labels=row_labels, col_labels=col_labels, n_eval=n_eval, marks=marks, **moved)
+
+    def symbols(self, i: int, j: int, framed: bool = False) -> str:
+        """The signs behind a measured cell's value: a dagger for flagged values, and those of the marks.
+
+        Args:
+            framed: whether outlined marks are shown by their frame, so that they need no sign.
+        """
+        own = "†" if self.flags[i, j] else ""
+        return own + "".join(m.symbol for m in self.marks if m.cells[i, j] and not (framed and m.outlined))
 
     def marginal(self, axis: Literal["rows", "cols"]) -> tuple[np.ndarray, np.ndarray]:
         """Mean over the measured cells of every row (or column), and how many cells that is; NaN where none."""

@@ -21,8 +21,7 @@ _BELOW, _ABOVE = np.deg2rad(250.0), np.deg2rad(55.0)
 MISSING = "#f2f2f2"
 INK = "#22262b"
 FAINT = "#8a9099"
-# Okabe and Ito's colours in an order that keeps neighbours apart; for lines.
-CATEGORICAL = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5a5a5a", "#8c6d00")
+_KEPT = (0, 3, 2, 4, 1, 9, 7, 5)  # of seaborn's ten colours, in an order that keeps neighbours apart
 
 
 def oklab_to_srgb(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -43,6 +42,23 @@ def oklab_to_srgb(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.nda
     )
     linear = np.clip(to_rgb @ cones**3, 0.0, 1.0)
     return np.asarray(np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).T)
+
+
+@cache
+def categorical() -> tuple[str, ...]:
+    """Eight colours for lines and points: seaborn's palette "colorblind" without the two too pale for lines."""
+    import seaborn
+
+    colours = seaborn.color_palette("colorblind", 10).as_hex()
+    return tuple(colours[k] for k in _KEPT)
+
+
+def tint(colour: str, share: float = 0.5) -> str:
+    """A colour mixed with white; ``share`` is that of the colour."""
+    import seaborn
+    from matplotlib.colors import to_hex
+
+    return to_hex(seaborn.blend_palette(["white", colour], 101)[round(100 * share)])
 
 
 @cache

@@ -9,7 +9,8 @@ from typing import Any
 from analysis.published import load_paper, papers
 from analysis.published_averages import averages_table, check_averages
 from analysis.published_comparison import compare_published, published_table
-from analysis.sections import ReportData, Section, slug
+from analysis.section_parts import slug
+from analysis.sections import ReportData, Section
 from harness.errors import HarnessError
 
 FOLDER = "published"

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.attributes import as_written
 from analysis.columns import flag_texts
 from analysis.declared import analyses_of
 from analysis.figures import FORMATS, save, style
 from analysis.load import load_outcomes, load_trials
 from analysis.published_section import is_published, published_sections
+from analysis.run_sections import run_sections
 from analysis.sections import Drawing, ReportData, Section, section
+from analysis.shared_examples import read_shared
 from analysis.summary import (
     circumstances_table,
     counts,
@@ -64,7 +67,7 @@ def report(study: Mapping[str, Any], results: str | Path, out: str | Path | None
     """
     name = str(study["study"])
     root = Path(results)
-    data = ReportData(load_outcomes(root, name), load_trials(root, name), study)
+    data = ReportData(load_outcomes(root, name), load_trials(root, name), study, read_shared(root / name))
     folder = Path(out) if out is not None else root / name
     try:
         return _write(data, root, folder)
@@ -75,7 +78,7 @@ def report(study: Mapping[str, Any], results: str | Path, out: str | Path | None
 def _write(data: ReportData, root: Path, folder: Path) -> ReportPaths:
     analyses, notes = analyses_of(data.study, data.frame)
     drawn = [section(data, analysis) for analysis in analyses if not is_published(analysis)]
-    sections = _distinct([*drawn, *published_sections(data, root)])
+    sections = _distinct([*drawn, *published_sections(data, root), *run_sections(data, root)])
     folder.mkdir(parents=True, exist_ok=True)
     _remove_earlier(folder)
     figures, shown = _draw(sections, folder / "figures")
@@ -85,7 +88,7 @@ def _write(data: ReportData, root: Path, folder: Path) -> ReportPaths:
     page = folder / "report.html"
     _replace(page, _page(data, root, sections, shown, notes))
     written = [str(p.relative_to(folder)) for p in (*figures, *tables, outcomes, page)]
-    _replace(folder / _MANIFEST, json.dumps(sorted(written), indent=1) + "\n")
+    _replace(folder / _MANIFEST, json.dumps(written, indent=1) + "\n")
     problems = tuple(f"{part.title}: {part.problem}" for part in sections if part.problem)
     return ReportPaths(page, folder, tuple(figures), tuple(tables), outcomes, problems)
 
@@ -218,7 +221,7 @@ def _page(
         counts_table=_Printed(counts_table(data.trials)),
         circumstances_table=_Printed(circumstances_table(data.frame)),
         provenance_table=_Printed(plain_table("Runs", ("run", "made with"), runs)) if runs else None,
-        study_text=json.dumps(data.study, indent=2, ensure_ascii=False, default=str),
+        study_text=json.dumps(as_written(data.study), indent=2, ensure_ascii=False, default=str),
         **{name: _Printed(table) if table else None for name, table in optional.items()},
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from analysis.correlation import SYMBOLS, Correlations, aligned
 from analysis.figures import axes_at, new_figure, save, shorten, style, text_size
 from analysis.matrix import TransferMatrix
-from analysis.palette import CATEGORICAL, FAINT
+from analysis.palette import FAINT, categorical
 from analysis.units import minus
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def draw_scatter(x: TransferMatrix, y: TransferMatrix, found: Correlations, *, t
 def _panel(axes: Axes, points: tuple[np.ndarray, np.ndarray], own: np.ndarray, names: list[str]) -> None:
     a, b = points
     fine = np.isfinite(a) & np.isfinite(b)
-    axes.scatter(a[fine & ~own], b[fine & ~own], s=16, color=CATEGORICAL[0], linewidths=0)
+    axes.scatter(a[fine & ~own], b[fine & ~own], s=16, color=categorical()[0], linewidths=0)
     axes.scatter(a[fine & own], b[fine & own], s=18, facecolors="none", edgecolors=FAINT, linewidths=0.9)
     axes.tick_params(labelsize=7, length=2.5, width=0.6)
     axes.margins(0.14)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +19,7 @@ from analysis.estimator_tables import estimator_study, estimator_table
 from analysis.matrix import TransferMatrix
 from analysis.permutation import matrix_test
 from analysis.ranking_tests import RankingTest, rank_methods, wilcoxon_pairs
+from analysis.related import related_summary
 from analysis.scatters import draw_scatter
 from analysis.seeds import SeedValues
 from analysis.tables import Table, plain_table
@@ -39,9 +41,15 @@ class Parts(Protocol):
 
     tables: list[tuple[str, Table]]
     notes: list[str]
+    warnings: list[str]
 
     def draw(self, name: str, alt: str, make: Callable[[], Figure]) -> None:
         """Add a figure."""
+
+
+def slug(title: str) -> str:
+    """A file name for a title: lower-case letters and digits with hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:80] or "analysis"
 
 
 def add_graph(made: Parts, matrix: TransferMatrix, name: str) -> None:
@@ -63,6 +71,15 @@ def add_best_sources(made: Parts, values: SeedValues, name: str) -> None:
     found = best_sources(values)
     if found:
         made.tables.append((f"{name}-best", best_source_table(values, found)))
+
+
+def add_related_summary(
+    made: Parts, everything: TransferMatrix, without: TransferMatrix, same: Mapping[str, str], name: str
+) -> None:
+    """Best source and mean of every target with related cells and without them."""
+    table = related_summary(everything, without, " or ".join(same))
+    if table is not None:
+        made.tables.append((f"{name}-summary", table))
 
 
 def add_ranking(made: Parts, matrix: TransferMatrix, name: str) -> None:

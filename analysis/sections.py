@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
+from analysis.attributes import attributes_of, counted, leave_out_related
 from analysis.baselines import How, Pairing
 from analysis.ceiling import Ceiling, noise_ceiling
 from analysis.columns import label, ordered, require_column, textual
@@ -21,20 +21,25 @@ from analysis.declared import fixed_by_baseline, label_order, main_metric, main_
 from analysis.forest import draw_forest
 from analysis.heatmaps import draw
 from analysis.imputation import COUNTED, FailedReading
+from analysis.layer_section import add_layer_transfer
 from analysis.line_plots import draw_lines, lines
 from analysis.matrix import TransferMatrix, transfer_matrix
+from analysis.related import mark_related, readings
 from analysis.section_parts import (
     add_best_sources,
     add_estimators,
     add_graph,
     add_matrix_test,
     add_ranking,
+    add_related_summary,
     add_scatter,
     ceiling_note,
     estimators_in,
     families_of,
+    slug,
 )
 from analysis.seeds import SeedValues, seed_values
+from analysis.shared_examples import SharedExamples, mark_shared
 from analysis.statistics_tables import comparison_table, correlation_table
 from analysis.tables import Table, matrix_table
 from harness.errors import HarnessError, suggest
@@ -45,11 +50,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReportData:
-    """What all sections draw from: outcomes, planned trials, and the resolved study."""
+    """What all sections draw from: outcomes, planned trials, and the resolved study.
+
+    ``shared``: examples that tasks share, None when nothing was compared. ``marked``: attributes of tasks; cells whose
+    source and target agree in one of them are marked.
+    """
 
     frame: pd.DataFrame
     trials: pd.DataFrame
     study: Mapping[str, Any]
+    shared: Sequence[SharedExamples] | None = None
+    marked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class View:
+    """One drawing of an analysis: a value of its facet, in one of the readings that ``same`` asks for."""
+
+    data: ReportData
+    suffix: str
+    filters: dict[str, object]
+    facet: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,41 +115,40 @@ def section(data: ReportData, analysis: Mapping[str, Any]) -> Section:
     return made
 
 
-def slug(title: str) -> str:
-    """A file name for a title: lower-case letters and digits with hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:80] or "analysis"
-
-
 def _matrix(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
-    for suffix, filters in _facets(data, analysis):
-        matrix = _matrix_of(data, analysis, filters, made.title + suffix)
-        name = slug(made.title + suffix)
+    first: dict[str, TransferMatrix] = {}
+    for view in _views(data, analysis):
+        matrix = _matrix_of(view.data, analysis, view.filters, made.title + view.suffix)
+        name = slug(made.title + view.suffix)
         made.drawings.append(_heatmap(name, matrix, analysis))
         made.tables.append((name, matrix_table(matrix)))
-        _tell(made, matrix, suffix)
-        _other_readings(data, analysis, filters, matrix, made, name)
+        _tell(made, matrix, view.suffix)
+        _other_readings(view, analysis, matrix, made, name)
         add_graph(made, matrix, name)
         if matrix.rows == "source" and not analysis.get("relative_to"):
-            add_best_sources(made, _seed_values(data, analysis, filters), name)
+            add_best_sources(made, _seed_values(view.data, analysis, view.filters), name)
+        if view.facet in first:
+            add_related_summary(made, first[view.facet], matrix, analysis["same"], name)
+        first.setdefault(view.facet, matrix)
 
 
 def _table(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
     asked = {"rows": "method", "cols": "target"} | dict(analysis)
-    for suffix, filters in _facets(data, asked):
-        matrix = _matrix_of(data, asked, filters, made.title + suffix)
-        name = slug(made.title + suffix)
+    for view in _views(data, asked):
+        matrix = _matrix_of(view.data, asked, view.filters, made.title + view.suffix)
+        name = slug(made.title + view.suffix)
         made.tables.append((name, matrix_table(matrix)))
-        _tell(made, matrix, suffix)
-        _other_readings(data, asked, filters, matrix, made, name)
+        _tell(made, matrix, view.suffix)
+        _other_readings(view, asked, matrix, made, name)
         add_ranking(made, matrix, name)
 
 
 def _lines(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
     x = _needed(analysis, "x")
-    for suffix, filters in _facets(data, analysis):
+    for view in _views(data, analysis):
         metric = str(analysis.get("value") or analysis.get("y") or main_metric(data.frame))
         drawn = lines(
-            data.frame,
+            view.data.frame,
             x,
             metric,
             by=analysis.get("rows") or analysis.get("per"),
@@ -136,32 +156,33 @@ def _lines(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None
             how=_how(analysis),
             paired=_pairing(analysis),
             over=analysis.get("over") or (),
-            filter=filters,
+            filter=view.filters,
             split=main_split(data.frame, metric),
-            trials=data.trials,
+            trials=view.data.trials,
             order=label_order(data.study),
             replaces=fixed_by_baseline(data.study, analysis.get("relative_to")),
-            title=made.title + suffix,
+            title=made.title + view.suffix,
         )
-        name = slug(made.title + suffix)
+        name = slug(made.title + view.suffix)
         made.drawings.append(Drawing(name, f"Lines: {drawn.matrix.quantity} against {x}", partial(draw_lines, drawn)))
         made.tables.append((name, matrix_table(drawn.matrix, marginals=False)))
         made.notes.append(drawn.note)
-        _tell(made, drawn.matrix, suffix)
+        _tell(made, drawn.matrix, view.suffix)
 
 
 def _correlation(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
     families = families_of(data.study, analysis)
-    for suffix, filters in _facets(data, analysis):
-        y = _condition_matrix(data, analysis, filters, _needed(analysis, "y"))
-        ceiling = _ceiling(data, analysis, filters)
+    for view in _views(data, analysis):
+        seen, suffix, filters = view.data, view.suffix, view.filters
+        y = _condition_matrix(seen, analysis, filters, _needed(analysis, "y"))
+        ceiling = _ceiling(seen, analysis, filters)
         name = slug(made.title + suffix)
         if analysis.get("x"):
-            x = _condition_matrix(data, analysis, filters, str(analysis["x"]))
+            x = _condition_matrix(seen, analysis, filters, str(analysis["x"]))
             _one_correlation(made, x, y, name, f"{analysis['x']} against {analysis['y']}{suffix}", suffix)
             scores = {str(analysis["x"]): x}
         else:
-            scores = _all_estimators(data, analysis, filters)
+            scores = _all_estimators(seen, analysis, filters)
         made.notes.append(ceiling_note(ceiling))
         add_estimators(made, scores, y, ceiling, families, name, f"Estimators and baselines{suffix}")
         for matrix in (*scores.values(), y):
@@ -207,22 +228,30 @@ def _ceiling(data: ReportData, analysis: Mapping[str, Any], filters: Mapping[str
 def _compare(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
     x, y = _needed(analysis, "x"), _needed(analysis, "y")
     rows = []
-    for suffix, filters in _facets(data, analysis):
+    for view in _views(data, analysis):
         metric = str(analysis.get("value") or main_metric(data.frame))
         found = compare(
-            data.frame,
+            counted(view.data.frame),
             x,
             y,
             metric,
             rows=analysis.get("rows", "source"),
             cols=analysis.get("cols", "target"),
             over=analysis.get("over") or (),
-            filter=filters,
+            filter=view.filters,
             split=main_split(data.frame, metric),
         )
-        rows.append((suffix.strip(" ,") or "all", found))
+        rows.append((view.suffix.strip(" ,") or "all", found))
         made.warnings += [w for w in found.warnings if w not in made.warnings]
     made.tables.append((made.name, comparison_table(made.title, rows)))
+
+
+def _layer_transfer(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
+    if analysis.get("same"):
+        raise HarnessError("An analysis of kind 'layer_transfer' has no cells to leave out by 'same'.")
+    for view in _views(data, analysis):
+        title = made.title + view.suffix
+        add_layer_transfer(made, view.data.frame, data.study, analysis, view.filters, title, slug(title))
 
 
 _KINDS: dict[str, Callable[[ReportData, Mapping[str, Any], Section], None]] = {
@@ -231,6 +260,7 @@ _KINDS: dict[str, Callable[[ReportData, Mapping[str, Any], Section], None]] = {
     "lines": _lines,
     "correlation": _correlation,
     "compare": _compare,
+    "layer_transfer": _layer_transfer,
 }
 
 
@@ -243,6 +273,8 @@ def _needed(analysis: Mapping[str, Any], key: str) -> str:
 def _title(analysis: Mapping[str, Any]) -> str:
     kind = str(analysis.get("kind", "matrix"))
     parts = [str(analysis["value"])] if analysis.get("value") else []
+    if kind == "layer_transfer":
+        parts = [f"Layer transfer{': ' if parts else ''}{parts[0] if parts else ''}"]
     if kind in ("correlation", "compare", "lines"):
         parts.append(f"{analysis.get('x', '?')} against {analysis.get('y') or analysis.get('value') or 'outcome'}")
     if kind in ("matrix", "table"):
@@ -253,6 +285,19 @@ def _title(analysis: Mapping[str, Any]) -> str:
     if analysis.get("relative_to"):
         parts.append(f"relative to {analysis['relative_to']}")
     return ", ".join(parts)
+
+
+def _views(data: ReportData, analysis: Mapping[str, Any]) -> Iterator[View]:
+    """Every value of the facet, in every reading of cells whose source and target are related."""
+    wanted, attributes = readings(data.study, analysis)
+    for reading in wanted:
+        parts = (data.frame, data.trials)
+        if reading.dropped:
+            parts = (leave_out_related(data.frame, attributes, reading.dropped),
+                     leave_out_related(data.trials, attributes, reading.dropped))  # fmt: skip
+        seen = ReportData(*parts, data.study, data.shared, reading.marked)
+        for facet, filters in _facets(data, analysis):
+            yield View(seen, facet + reading.suffix, filters, facet)
 
 
 def _facets(data: ReportData, analysis: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, object]]]:
@@ -293,7 +338,7 @@ def _matrix_of(
     metrics = set(data.frame["metric"].dropna())
     what = None if wanted is None or wanted in metrics else condition(data.frame, wanted, "")
     metric = what.metric if what else str(wanted or main_metric(data.frame))
-    return transfer_matrix(
+    matrix = transfer_matrix(
         data.frame,
         analysis.get("rows", "source"),
         analysis.get("cols", "target"),
@@ -313,6 +358,8 @@ def _matrix_of(
         replaces=fixed_by_baseline(data.study, analysis.get("relative_to")),
         title=title,
     )
+    attributes = attributes_of(data.study, analysis)
+    return mark_shared(mark_related(matrix, attributes, data.marked), data.shared, attributes)
 
 
 def _condition_matrix(
@@ -370,21 +417,16 @@ def _tell(made: Section, matrix: TransferMatrix, suffix: str) -> None:
         made.notes += [sentence] if sentence not in made.notes else []
 
 
-def _other_readings(
-    data: ReportData,
-    analysis: Mapping[str, Any],
-    filters: Mapping[str, object],
-    matrix: TransferMatrix,
-    made: Section,
-    name: str,
-) -> None:
+def _other_readings(view: View, analysis: Mapping[str, Any], matrix: TransferMatrix, made: Section, name: str) -> None:
     """The same table without flagged values, and with failed trials counted, where there are any."""
     if (matrix.flags != "").any():
-        other = _matrix_of(data, analysis, filters, f"{matrix.title}, without flagged values", "drop")
+        other = _matrix_of(view.data, analysis, view.filters, f"{matrix.title}, without flagged values", "drop")
         made.tables.append((f"{name}-without-flagged", matrix_table(other)))
-    failures = np.isin(matrix.reasons.astype(str), COUNTED).any() or any("lack trials" in w for w in matrix.warnings)
+    failures = np.isin(matrix.reasons.astype(str), COUNTED).any() or any(
+        "lack trials" in w and any(state in w for state in COUNTED) for w in matrix.warnings
+    )
     if failures and analysis.get("role", "outcome") == "outcome":
         reading = "chance" if analysis.get("chance") is not None else "worst"
         title = f"{matrix.title}, failed trials counted as {'chance' if reading == 'chance' else 'the worst value'}"
-        other = _matrix_of(data, analysis, filters, title, "keep", reading)
+        other = _matrix_of(view.data, analysis, view.filters, title, "keep", reading)
         made.tables.append((f"{name}-failed-as-{reading}", matrix_table(other)))

@@ -28,6 +28,8 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
     "†": r"\dag{}",
+    "‡": r"\ddag{}",
+    "§": r"\S{}",
     "\N{MINUS SIGN}": r"$-$",
     "→": r"$\rightarrow$",
     "—": "---",
@@ -148,13 +150,14 @@ def matrix_table(
         notes.append(f"Bold: best of each {'column' if best == 'cols' else 'row'}; underlined: second.")
     if marginals and (matrix.reasons != "").any():
         notes.append("Means marked * are over the measured cells only.")
+    notes += [f"{mark.symbol} {mark.note}" for mark in matrix.marks if (mark.cells & (matrix.reasons == "")).any()]
     return Table(matrix.title, head, tuple(rows), tuple(notes), tuple(_records(matrix)))
 
 
 def _cell(matrix: TransferMatrix, i: int, j: int, rank: int) -> TableCell:
     if matrix.reasons[i, j]:
         return TableCell(str(matrix.reasons[i, j]), missing=True, detail=str(matrix.details[i, j]))
-    text = matrix.text(i, j) + ("†" if matrix.flags[i, j] else "")
+    text = matrix.text(i, j) + matrix.symbols(i, j)
     ids = matrix.trial_ids[i, j]
     more = f" and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
     flags = f"; {matrix.flags[i, j]}" if matrix.flags[i, j] else ""
@@ -194,7 +197,7 @@ def _records(matrix: TransferMatrix) -> list[Mapping[str, object]]:
     found: list[Mapping[str, object]] = []
     intervals = cell_intervals(matrix)
     ends = zip(intervals.low.ravel(), intervals.high.ravel(), intervals.test_error.ravel(), strict=True)
-    for cell, (low, high, error) in zip(matrix.cells(), ends, strict=True):
+    for k, (cell, (low, high, error)) in enumerate(zip(matrix.cells(), ends, strict=True)):
         measured = cell.reason == ""
         spread: object = NOT_ESTIMABLE if measured else ""
         found.append(
@@ -215,6 +218,7 @@ def _records(matrix: TransferMatrix) -> list[Mapping[str, object]]:
                 "reason": cell.reason,
                 "detail": cell.detail,
                 "flags": cell.flags,
+                **{m.name: "yes" if m.cells.flat[k] else "" for m in matrix.marks},
                 "trial_ids": " ".join(cell.trial_ids),
                 "baseline_ids": " ".join(cell.baseline_ids),
             }

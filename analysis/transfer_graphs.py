@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.figures import axes_at, new_figure, save, shorten, style, text_size
 from analysis.matrix import TransferMatrix
-from analysis.palette import CATEGORICAL, FAINT, INK
+from analysis.palette import FAINT, INK, categorical
 from analysis.units import minus
 from harness.errors import HarnessError
 
@@ -98,7 +98,7 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], str
     axes.add_patch(
         FancyArrowPatch(
             start, end, arrowstyle="-|>", mutation_scale=7 + 5 * strength, connectionstyle="arc3,rad=0.16",
-            linewidth=0.6 + 2.6 * strength, linestyle="-" if certain else (0, (3, 2)), color=CATEGORICAL[0],
+            linewidth=0.6 + 2.6 * strength, linestyle="-" if certain else (0, (3, 2)), color=categorical()[0],
             alpha=0.35 + 0.6 * strength, shrinkA=9, shrinkB=10,
         )
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,11 +12,12 @@ import numpy as np
 # Metrics that lie in [0, 1]; only for these does "percent" or "share of the error removed" mean anything.
 FRACTIONS = frozenset(
     {"accuracy", "balanced_accuracy", "top1", "top5", "f1", "macro_f1", "micro_f1", "precision", "recall", "auc"}
+    | {"mean_per_class", "map_11"}
     | {"auroc", "average_precision", "miou", "iou", "error", "error_rate", "exact_match", "ece"}
 )
 # Metrics of which less is better; a study's own metrics say so through ``higher_is_better``.
 LOWER_IS_BETTER = frozenset(
-    {"error", "error_rate", "loss", "nll", "cross_entropy", "perplexity", "mse", "mae"} | {"ece"}
+    {"error", "error_rate", "loss", "nll", "cross_entropy", "perplexity", "mse", "mae"} | {"relative_l2", "ece"}
 )
 RELATIVE: Mapping[str, str] = MappingProxyType(
     {
@@ -25,6 +27,8 @@ RELATIVE: Mapping[str, str] = MappingProxyType(
         "z": "standard score by",
     }
 )
+# A score over the evaluations of one training: its best, the mean of its ten best or last ones.
+_SCORE = re.compile(r"_(best|last|final)(\d+)?(_mean)?$")
 NOT_ESTIMABLE = "not estimable"
 
 
@@ -44,10 +48,15 @@ class Unit:
         return f"{rounded:+.{self.decimals}f}" if signed and rounded else f"{rounded:.{self.decimals}f}"
 
 
+def base_metric(metric: str) -> str:
+    """The metric that a score over a training is made of: "accuracy" for "accuracy_best10_mean"."""
+    return _SCORE.sub("", metric)
+
+
 def is_fraction(metric: str, values: np.ndarray) -> bool:
     """Whether ``metric`` is a fraction by name and all measured ``values`` lie in [0, 1]."""
     finite = values[np.isfinite(values)]
-    return metric in FRACTIONS and bool(((finite >= 0) & (finite <= 1)).all())
+    return base_metric(metric) in FRACTIONS and bool(((finite >= 0) & (finite <= 1)).all())
 
 
 def unit_of(values: np.ndarray, fraction: bool, how: str | None) -> Unit:

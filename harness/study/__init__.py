@@ -1,5 +1,6 @@
 """Studies: YAML files read, validated and expanded into blocks of trials."""
 
+from harness.study.attributes import task_attributes
 from harness.study.grid import Axis, Block, Excluded, Expansion, Settings, expand
 from harness.study.load import load_study
 from harness.study.model import Study
@@ -21,4 +22,5 @@ __all__ = [
     "expand",
     "load_study",
     "study_schema",
+    "task_attributes",
 ]

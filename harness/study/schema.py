@@ -405,7 +405,9 @@ class GridFields(Section):
 class Analysis(Section):
     """Something that the report draws."""
 
-    kind: Literal["matrix", "correlation", "table", "lines", "compare"] = Field(description="What is drawn.")
+    kind: Literal["matrix", "correlation", "table", "lines", "compare", "layer_transfer"] = Field(
+        description="What is drawn."
+    )
     name: str | None = Field(None, description="Its title and file name.")
     value: str | None = Field(None, description="Metric or estimator whose value is shown.")
     rows: str | None = Field(None, description="Axis of the rows.")
@@ -439,6 +441,22 @@ class Analysis(Section):
     )
     chance: float | None = Field(
         None, description="Score of guessing, for the reading in which failures count as that."
+    )
+    same: dict[str, Literal["keep", "drop", "both"]] | None = Field(
+        None,
+        description="Attribute of tasks (family, domain): what to do with cells whose source and target agree in it, a "
+        "task with itself included. keep: mark them; drop: leave them out; both: one reading of each.",
+    )
+    similar_by: str | None = Field(
+        None, description="layer_transfer: attribute of the target or axis that tells similar from dissimilar splits."
+    )
+    independent: str | None = Field(
+        None,
+        description="layer_transfer: attribute of the target or axis whose values are independent of one another; "
+        "intervals are over these. Unless given, tasks linked by a transfer and halves of one split count as one.",
+    )
+    ranges: NonEmpty[Annotated[list[int], Field(min_length=2, max_length=2)]] | None = Field(
+        None, description="layer_transfer: ranges of copied layers over which the gain of fine-tuning is averaged."
     )
 
 

@@ -33,7 +33,7 @@ def test_the_committed_pictures_are_these_and_small():
 def test_a_picture_is_the_same_when_drawn_again(here, tmp_path, monkeypatch, name):
     monkeypatch.setattr(gallery, "PICTURES", {name: gallery.PICTURES[name]})
     for k in (1, 2):
-        gallery.main(str(tmp_path / str(k)))
+        gallery.main([str(tmp_path / str(k))])
     first, second = (tmp_path / str(k) / f"{name}.png" for k in (1, 2))
     assert first.read_bytes() == second.read_bytes()
 
@@ -44,9 +44,18 @@ def test_the_synthetic_grid_loses_whole_cells():
     assert (matrix.reasons == "failed").sum() == 5 and set(matrix.seeds[matrix.seeds > 0]) == {3}
 
 
-@pytest.mark.parametrize(("paired", "words"), [(True, "(paired)"), (False, "(pooled)"), (None, "all runs")])
-def test_a_picture_of_layer_transfer_says_how_it_was_paired(paired, words, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "words", "reading"),
+    [
+        ("yosinski2014_paired", "(paired)", "own target's base"),
+        ("yosinski2014_pooled", "(pooled)", "mean base"),
+        ("yosinski2014_figure2", "pooled", "mean base"),
+    ],
+)
+def test_a_picture_of_layer_transfer_says_how_it_was_paired(name, words, reading, here, tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(gallery, "line_plot", lambda found, path: drawn.append(found))
-    gallery._yosinski(tmp_path / "x.png", paired)
-    assert words in drawn[0].matrix.title or words in str(getattr(drawn[0], "title", ""))
+    monkeypatch.setattr(gallery, "save", lambda figure, path: drawn.append(figure))
+    gallery.PICTURES[name](tmp_path / "x.png")
+    assert words in drawn[0].texts[0].get_text() and reading in drawn[0].axes[-1].get_ylabel()
+    labels = [t.get_text() for t in drawn[0].axes[-1].get_legend().get_texts()]
+    assert labels == ["BnB", "AnB", "BnB+", "AnB+", "base"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.palette import CATEGORICAL, diverging, ink_on, oklab_to_srgb, sequential
+from analysis.palette import categorical, diverging, ink_on, oklab_to_srgb, sequential, tint
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, applied to linear RGB.
 BLIND = {
@@ -83,4 +83,19 @@ def test_text_has_at_least_the_contrast_of_4_5_on_every_colour():
 
 
 def test_line_colours_differ():
-    assert len(set(CATEGORICAL)) == len(CATEGORICAL) == 8
+    assert len(set(categorical())) == len(categorical()) == 8
+
+
+@pytest.mark.parametrize("eyes", [*BLIND, "usual"])
+def test_line_colours_stay_apart_for_all_eyes(eyes):
+    colours = linear(np.array([[int(c[k : k + 2], 16) / 255 for k in (1, 3, 5)] for c in categorical()]))
+    lab = oklab(colours if eyes == "usual" else np.clip(colours @ np.array(BLIND[eyes]).T, 0, 1))
+    first = [np.linalg.norm(lab[a] - lab[b]) for a in range(4) for b in range(a)]
+    assert min(first) > 0.05
+    assert lab[:, 0].max() < 0.8  # dark enough on white
+
+
+def test_a_tint_lies_between_white_and_the_colour():
+    assert tint("#0173b2", 1.0) == "#0173b2" and tint("#0173b2", 0.0) == "#ffffff"
+    middle = [int(tint("#0173b2", 0.5)[k : k + 2], 16) for k in (1, 3, 5)]
+    assert middle == pytest.approx([(255 + v) / 2 for v in (0x01, 0x73, 0xB2)], abs=1.5)

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from analysis.figures import style
-from analysis.sections import ReportData, section, slug
+from analysis.section_parts import slug
+from analysis.sections import ReportData, section
 
 
 @pytest.fixture

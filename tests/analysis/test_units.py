@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.units import Unit, is_fraction, minus, unit_of
+from analysis.build import better
+from analysis.units import Unit, base_metric, is_fraction, minus, unit_of
 
 
 def test_fractions_are_shown_in_percent():
@@ -46,3 +47,22 @@ def test_a_metric_is_a_fraction_only_by_name_and_by_values():
 
 def test_minus():
     assert minus("-1.0 - x") == "−1.0 − x"
+
+
+@pytest.mark.parametrize(
+    ("metric", "base"),
+    [
+        ("accuracy", "accuracy"),
+        ("accuracy_best", "accuracy"),
+        ("accuracy_best10_mean", "accuracy"),
+        ("accuracy_last10_mean", "accuracy"),
+        ("accuracy_final", "accuracy"),
+        ("loss_best", "loss"),
+        ("best_accuracy", "best_accuracy"),
+        ("mean", "mean"),
+    ],
+)
+def test_scores_over_a_training_are_of_the_kind_of_their_metric(metric, base):
+    assert base_metric(metric) == base
+    assert is_fraction(metric, np.array([0.2, 0.9])) == (base == "accuracy")
+    assert better(metric, None) == (base != "loss")
