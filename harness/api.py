@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,9 @@ from harness.errors import HarnessError, suggest
 if TYPE_CHECKING:
     from analysis import ReportPaths
     from harness.execution import RunSummary
-    from harness.planning import Plan
+    from harness.leakage import Compared
+    from harness.planning import Plan, Shards
+    from harness.planning.leakage import LeakageSummary
     from harness.rehearsal import Rehearsed
     from harness.store import Store
     from harness.study import Expansion, Study
@@ -46,13 +48,18 @@ def plan(study: Study | str | Path, results: str | Path = RESULTS, *, rerun_stal
     return _plan(study, _expand(study), _open(results), rerun_stale)
 
 
-def run(study: Study | str | Path, results: str | Path = RESULTS, **options: Any) -> RunSummary:
+def run(
+    study: Study | str | Path, results: str | Path = RESULTS, *, shard: tuple[int, Path] | None = None, **options: Any
+) -> RunSummary:
     """Run what a study still needs and return how many trials are done, failed and skipped.
 
-    options: fields of `harness.execution.RunOptions` (workers, address, in_process, dashboard, on_failure, stale, ...).
+    shard: the number of one of the shards in a file that `cut_shards` wrote, 0 for what they share; the others are left
+    alone and not counted.  options: fields of `harness.execution.RunOptions` (workers, address, in_process, dashboard,
+    on_failure, stale, ...).
     """
     from harness.execution import RunOptions, execute
     from harness.locks import verify
+    from harness.planning import Shards, nodes_of
     from harness.store import Store
 
     study = _loaded(study)
@@ -62,7 +69,17 @@ def run(study: Study | str | Path, results: str | Path = RESULTS, **options: Any
     planned = _plan(study, expansion, _open(results), chosen.stale == "rerun")
     store = Store.open(results, create=True)
     store.write_trials(study.name, planned.trial_columns(), planned.graph.nodes)
-    return execute(planned, store, chosen)
+    nodes = None if shard is None else nodes_of(planned, Shards.read(Path(shard[1])), shard[0])
+    return execute(planned, store, chosen, nodes)
+
+
+def cut_shards(study: Study | str | Path, number: int, to: str | Path, results: str | Path = RESULTS) -> Shards:
+    """Cut a study's trials into at most `number` shards of about equal expected cost and write the cut to a file."""
+    from harness.planning import cut
+
+    found = cut(plan(study, results), number)
+    found.write(Path(to))
+    return found
 
 
 def status(study: Study | str | Path, results: str | Path = RESULTS) -> dict[str, int]:
@@ -80,12 +97,38 @@ def status(study: Study | str | Path, results: str | Path = RESULTS) -> dict[str
     return {state: counts[state] for state in STATES}
 
 
-def prepare(study: Study | str | Path, results: str | Path = RESULTS) -> Path:
-    """Read all data and weights that a study names and write its lock file; a later `run` holds to it."""
+def prepare(study: Study | str | Path, results: str | Path = RESULTS, say: Callable[[str], None] | None = None) -> Path:
+    """Read all data and weights that a study names and write its lock file; a later `run` holds to it.
+
+    Test examples that are among training examples are counted too, as `leakage` does. say: told what that reads.
+    """
     from harness import locks
 
     study = _loaded(study)
-    return locks.prepare(study, _expand(study), results)
+    path = locks.prepare(study, _expand(study), results)
+    leakage(study, results, say)
+    return path
+
+
+def leakage(
+    study: Study | str | Path, results: str | Path = RESULTS, say: Callable[[str], None] | None = None
+) -> list[Compared]:
+    """Count the test examples that are among training examples, for all pairs of tasks that a study uses.
+
+    The counts are written into the study's results folder, where plan and report find them. say: told what is read.
+    """
+    from harness.leakage import check_leakage
+
+    study = _loaded(study)
+    return check_leakage(study, _expand(study), results, say)
+
+
+def known_leakage(study: Study | str | Path, results: str | Path = RESULTS) -> LeakageSummary:
+    """Return what is known of shared examples; compares nothing and reads no data."""
+    from harness.planning.leakage import summarise_leakage, used_pairs
+
+    study = _loaded(study)
+    return summarise_leakage(study.name, used_pairs(_expand(study).blocks), results)
 
 
 def check(study: Study | str | Path, results: str | Path = RESULTS) -> list[Rehearsed]:
@@ -108,9 +151,15 @@ def report(study: Study | str | Path, results: str | Path = RESULTS) -> ReportPa
     import analysis
 
     name = _known(study_name(study), results)
-    described = study if _is_described(study) else None
-    specification = recorded_study(name, results) if described is None else _loaded(described).resolved()
+    specification = _specification(_loaded(study)) if _is_described(study) else recorded_study(name, results)
     return analysis.report(specification, Path(results))
+
+
+def _specification(study: Study) -> Mapping[str, Any]:
+    """Return what a report is made from: the resolved study, and what its tasks say about themselves."""
+    from harness.study import task_attributes
+
+    return {**study.resolved(), **task_attributes(study)}
 
 
 def show(trial: str, results: str | Path = RESULTS) -> TrialView:
@@ -188,8 +237,8 @@ def recorded_study(name: str, results: str | Path) -> Mapping[str, Any]:
     keys = [key for key in store.trials(name, ["key"]).column("key").to_pylist() if key in records]
     runs = {str(records.field(key, "provenance")): records.field(key, "finished_at") for key in keys}
     for run_id in sorted(runs, key=lambda one: runs[one], reverse=True):
-        found = (store.provenance_of(run_id) or {}).get("study", {})
+        run = store.provenance_of(run_id) or {}
+        found: Mapping[str, Any] = run.get("study", {})
         if found.get("study") == name:
-            resolved: Mapping[str, Any] = found
-            return resolved
+            return {**run.get("extra", {}), **found}
     raise HarnessError(f"{results} does not hold the text of study {name!r}: give its file")

@@ -8,6 +8,8 @@ from harness.graph import Stage
 from harness.methods.base import Trial, method
 from harness.methods.sources import Training, refuse_peeking, source_weights, trained, training
 from harness.methods.views import as_seen
+from harness.training.augmentation import Augmentation, check_augment
+from harness.training.settings import Schedule
 from harness.training.stages import adapt, evaluate
 
 
@@ -23,9 +25,12 @@ def fine_tune(
     lr: float = 0.1,
     momentum: float = 0.9,
     weight_decay: float = 0.0,
-    schedule: Literal["constant", "cosine"] = "cosine",
+    schedule: Schedule = "cosine",
+    milestones: tuple[float, ...] = (),
+    decay: float = 0.1,
     clip: float | None = None,
     head: Literal["fresh", "kept"] = "fresh",
+    augment: tuple[Augmentation, ...] = (),
     source_shots: int | Literal["all"] = "all",
     source_steps: int = 200,
     source_epochs: int | None = None,
@@ -34,15 +39,22 @@ def fine_tune(
     source_lr: float = 0.1,
     source_momentum: float = 0.9,
     source_weight_decay: float = 0.0,
-    source_schedule: Literal["constant", "cosine"] = "cosine",
+    source_schedule: Schedule = "cosine",
+    source_milestones: tuple[float, ...] = (),
+    source_decay: float = 0.1,
     source_clip: float | None = None,
+    source_augment: tuple[Augmentation, ...] = (),
 ) -> Stage:
     """Train on from the source's weights; without a source, train from nothing on the target alone.
 
     epochs, when given, decides instead of steps. head: a fresh one, or the source's where the classes are as many.
+    augment: how pictures are changed at every step, in turn.
     """
     trial = as_seen(trial)
-    how = training(shots, steps, epochs, batch_size, optimiser, lr, momentum, weight_decay, schedule, clip)
+    how = training(
+        shots, steps, epochs, batch_size, optimiser, lr, momentum, weight_decay, schedule, clip,
+        milestones=milestones, decay=decay, augment=augment,
+    )  # fmt: skip
     init = source_weights(
         trial,
         training(
@@ -56,6 +68,9 @@ def fine_tune(
             source_weight_decay,
             source_schedule,
             source_clip,
+            milestones=source_milestones,
+            decay=source_decay,
+            augment=source_augment,
         ),
     )
     if init is None:
@@ -69,6 +84,7 @@ def fine_tune(
 
 def _adapted(trial: Trial, init: Stage, how: Training, head: str) -> Stage:
     refuse_peeking(trial, trial.fit_splits)
+    check_augment(trial.target, how.augment)
     return adapt.bind(
         task=trial.target,
         init=init,
@@ -81,4 +97,5 @@ def _adapted(trial: Trial, init: Stage, how: Training, head: str) -> Stage:
         rule=trial.checkpoint,
         numerics=trial.numerics,
         seed=trial.seed,
+        augment=how.augment,
     )

@@ -9,7 +9,9 @@ from harness.methods.base import Trial, method
 from harness.methods.features import features_of
 from harness.methods.sources import source_weights, training
 from harness.methods.views import as_seen
+from harness.training.augmentation import Augmentation
 from harness.training.probe import evaluate_probe, fit_probe
+from harness.training.settings import Schedule
 
 
 @method("linear_probe")
@@ -26,8 +28,11 @@ def linear_probe(
     source_lr: float = 0.1,
     source_momentum: float = 0.9,
     source_weight_decay: float = 0.0,
-    source_schedule: Literal["constant", "cosine"] = "cosine",
+    source_schedule: Schedule = "cosine",
+    source_milestones: tuple[float, ...] = (),
+    source_decay: float = 0.1,
     source_clip: float | None = None,
+    source_augment: tuple[Augmentation, ...] = (),
 ) -> Stage:
     """Fit a logistic regression on frozen features to its optimum; without a source, on the inputs themselves.
 
@@ -47,6 +52,9 @@ def linear_probe(
             source_weight_decay,
             source_schedule,
             source_clip,
+            milestones=source_milestones,
+            decay=source_decay,
+            augment=source_augment,
         ),
     )
     probe = fit_probe.bind(

@@ -9,8 +9,10 @@ from harness.methods.base import Trial, method
 from harness.methods.features import features_of
 from harness.methods.sources import source_weights, training
 from harness.methods.views import as_seen
+from harness.training.augmentation import Augmentation
 from harness.training.probe import evaluate_probe
 from harness.training.probe_path import STRENGTHS, fit_probe_path
+from harness.training.settings import Schedule
 
 
 @method("probe_path")
@@ -28,8 +30,11 @@ def probe_path(
     source_lr: float = 0.1,
     source_momentum: float = 0.9,
     source_weight_decay: float = 0.0,
-    source_schedule: Literal["constant", "cosine"] = "cosine",
+    source_schedule: Schedule = "cosine",
+    source_milestones: tuple[float, ...] = (),
+    source_decay: float = 0.1,
     source_clip: float | None = None,
+    source_augment: tuple[Augmentation, ...] = (),
 ) -> Stage:
     """Fit logistic regressions on frozen features over a path of strengths and measure the best of validation.
 
@@ -50,6 +55,9 @@ def probe_path(
             source_weight_decay,
             source_schedule,
             source_clip,
+            milestones=source_milestones,
+            decay=source_decay,
+            augment=source_augment,
         ),
     )
     probe = fit_probe_path.bind(

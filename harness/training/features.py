@@ -7,7 +7,6 @@ there as a memory-mapped file.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -17,10 +16,10 @@ from harness.backbones.pretrained import Pretrained
 from harness.backbones.transformers_text import TextBackbone
 from harness.errors import HarnessError
 from harness.graph import BatchContext, Features, StageContext, Weights, stage
-from harness.tasks.base import Task
+from harness.tasks.base import Inputs, Task
 from harness.training.alone import one_by_one
 from harness.training.data import load_split
-from harness.training.networks import transplant
+from harness.training.frozen import load_network, section_parameters
 from harness.training.numerics import applied, parameter_type
 from harness.training.rules import STANDARD_NUMERICS, Numerics
 
@@ -46,7 +45,7 @@ def extract_features(
     backbone: Backbone | None = None,
     layer: str | None = None,
     below: Features | None = None,
-    dtype: Literal["float32", "float16"] = "float32",
+    dtype: Literal["float32", "float16", "float64"] = "float32",
     numerics: Numerics = STANDARD_NUMERICS,
     *,
     ctx: StageContext,
@@ -59,21 +58,24 @@ def extract_features(
     Raises HarnessError for a backbone without weights of its own when none are given, and for inputs that it is not
     to be used on.
     """
+    import torch
+
     header: dict[str, Any] = {"task": task.name, "split": split, "flags": _flags(task, backbone, weights)}
     header |= {} if layer is None else {"layer": layer}
     data = load_split(task, split, ctx)
     if backbone is None:
-        inputs = data.inputs[:].flatten(1).float()
+        inputs = data.inputs[:].flatten(1).to(torch.float64 if dtype == "float64" else torch.float32)
         return Features({"features": _narrowed(inputs, dtype), "labels": data.labels}, header)
     if weights is None and not isinstance(backbone, Pretrained):
         raise HarnessError(f"{backbone.name} comes without weights: name a source that gives it some")
-    network = _load_network(backbone, task.input_shape, numerics, ctx)
+    network = load_network(backbone, task.input_shape, numerics, ctx)
     section = body(network) if layer is None else prefix(network, layer)
     section = section if below is None else _above(section, below)
     inputs = data.inputs if below is None else below.tensors["features"]
     texts = _texts(backbone, below)
     with applied(numerics, ctx.device):
-        outputs = run_frozen(section, inputs, _parameters(section, weights), ctx, numerics, texts=texts)
+        parameters, wide = section_parameters(section, weights), dtype == "float64"
+        outputs = run_frozen(section, inputs, parameters, ctx, numerics, texts=texts, wide=wide)
     made = outputs.flatten(1) if layer is None else outputs
     return Features({"features": _narrowed(made, dtype), "labels": data.labels}, header)
 
@@ -90,17 +92,19 @@ def extract_batch(members: Sequence[Mapping[str, Any]], ctx: BatchContext) -> Se
 
 def run_frozen(
     section: nn.Sequential,
-    inputs: Tensor,
+    inputs: Inputs,
     parameters: Mapping[str, Tensor],
     ctx: StageContext,
     numerics: Numerics,
     *,
     texts: int | None = None,
+    wide: bool = False,
 ) -> Tensor:
     """Return what some layers make of inputs [n, ...] with `parameters` in place of their own, on the CPU.
 
     Pieces have one size, the last filled up, so that an example's result does not depend on how many there are.
     texts: the number that stands for padding when the inputs are token numbers; they are then taken by length.
+    wide: whether results are float64; float32 otherwise.
     """
     import torch
     from torch.func import functional_call
@@ -111,15 +115,15 @@ def run_frozen(
         ready = piece.to(ctx.device, piece.dtype if texts is not None else kind)
         ready = ready.contiguous(memory_format=torch.channels_last) if ready.ndim == 4 else ready
         result: Tensor = functional_call(section, dict(parameters), (ready,))
-        return result.float().cpu()
+        return result.to(torch.float64 if wide else torch.float32).cpu()
 
     with torch.inference_mode():
         if texts is None:
             return torch.cat(list(_pieces(run, inputs, _piece_size(inputs), ctx))).clone()
-        return _by_length(run, inputs, texts, ctx).clone()
+        return _by_length(run, inputs[:], texts, ctx).clone()
 
 
-def _pieces(run: Callable[[Tensor], Tensor], inputs: Tensor, size: int, ctx: StageContext) -> Any:
+def _pieces(run: Callable[[Tensor], Tensor], inputs: Inputs, size: int, ctx: StageContext) -> Any:
     for start in range(0, inputs.shape[0], size):
         piece = inputs[start : start + size]
         missing = size - piece.shape[0]
@@ -128,9 +132,9 @@ def _pieces(run: Callable[[Tensor], Tensor], inputs: Tensor, size: int, ctx: Sta
         ctx.progress(start + piece.shape[0], inputs.shape[0])
 
 
-def _piece_size(inputs: Tensor) -> int:
+def _piece_size(inputs: Inputs) -> int:
     """A power of two."""
-    most = max(1, MOST_NUMBERS // max(1, inputs[:1].numel()))
+    most = max(1, MOST_NUMBERS // max(1, int(inputs[:1].numel())))
     return min(MOST_EXAMPLES, 1 << (most.bit_length() - 1))
 
 
@@ -159,31 +163,6 @@ def _by_length(run: Callable[[Tensor], Tensor], tokens: Tensor, padding: int, ct
     return result
 
 
-def _load_network(
-    backbone: Backbone, input_shape: tuple[int, ...], numerics: Numerics, ctx: StageContext
-) -> nn.Sequential:
-    """The backbone's network with its initial weights, loaded once a worker; it is for reading only."""
-    import torch
-
-    kind = parameter_type(numerics)
-    key = ("network", json.dumps(backbone.identity(), sort_keys=True), input_shape, str(kind), ctx.device)
-
-    def make() -> nn.Sequential:
-        network = backbone.build(1, input_shape, torch.Generator().manual_seed(0))
-        return network.requires_grad_(False).to(ctx.device, kind).eval()
-
-    return ctx.cached(key, make)
-
-
-def _parameters(section: nn.Sequential, weights: Weights | None) -> dict[str, Tensor]:
-    own: dict[str, Tensor] = dict(section.named_parameters())
-    if weights is None:
-        return own
-    origin = str(weights.header.get("task", "the source"))
-    placed = transplant(weights.tensors, own, head=False, origin=origin)
-    return {name: tensor.to(own[name].device) for name, tensor in placed.items()}
-
-
 def _above(section: nn.Sequential, below: Features) -> nn.Sequential:
     layer = below.header.get("layer")
     if layer is None:
@@ -205,7 +184,7 @@ def _flags(task: Task, backbone: Backbone | None, weights: Weights | None) -> li
 
 def _narrowed(outputs: Tensor, dtype: str) -> Tensor:
     """Raises HarnessError when a finite number is none any more in half precision."""
-    if dtype == "float32":
+    if dtype != "float16":
         return outputs
     narrow = outputs.half()
     if bool((narrow.isinf() & outputs.isfinite()).any()):

@@ -8,8 +8,8 @@ are, and a NaN stays where it is.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from harness.backbones.base import HEAD, Backbone
 from harness.errors import HarnessError
@@ -22,35 +22,73 @@ if TYPE_CHECKING:
 class StackedNetwork:
     """The function of a backbone for stacked parameters and inputs.
 
-    n_classes None leaves the head away: the result is features.
+    n_classes None leaves the head away: the result is features.  below: how many layers are left away from the input
+    on; inputs are then what the last of them puts out.
     """
 
     def __init__(
-        self, backbone: Backbone, input_shape: tuple[int, ...], n_classes: int | None, *, compiled: bool = False
+        self,
+        backbone: Backbone,
+        input_shape: tuple[int, ...],
+        n_classes: int | None,
+        *,
+        compiled: bool = False,
+        below: int = 0,
     ) -> None:
         import torch
         from torch.func import functional_call, vmap
 
         whole = backbone.build(n_classes or 1, input_shape, torch.Generator())
-        network = (whole if n_classes is not None else whole[:-1]).to("meta")
+        part: Any = whole[below : None if n_classes is not None else -1]
+        network: nn.Sequential = part.to("meta")
         convolved = _round_convolutions(network)
+        dropping = _dropping(network)
 
-        def one(parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        def one(parameters: dict[str, Tensor], inputs: Tensor, kept: dict[str, Tensor]) -> Tensor:
             if torch.is_autocast_enabled(inputs.device.type):
                 kind = torch.get_autocast_dtype(inputs.device.type)
                 parameters = {name: item.to(kind) if name in convolved else item for name, item in parameters.items()}
+            for name, module in dropping.items():
+                module.kept = kept.get(name)
             result: Tensor = functional_call(network, parameters, (inputs,))
             return result.flatten(1)
 
         self._network = network
+        self.dropouts = {name: (module.in_features, module.dropout_rate) for name, module in dropping.items()}
         self.names = tuple(name for name, _ in network.named_parameters())
         stacked = vmap(one, randomness="error")
-        self._call = torch.compile(stacked) if compiled else stacked
+        self._stacked = torch.compile(stacked) if compiled else stacked
+        self._alone = None if compiled else one
 
-    def __call__(self, parameters: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Map inputs [width, n, *input_shape] to logits [width, n, n_classes] or features [width, n, feature_width]."""
-        result: Tensor = self._call({name: parameters[name] for name in self.names}, inputs)
+    def __call__(
+        self, parameters: Mapping[str, Tensor], inputs: Tensor, kept: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """Map inputs [width, n, *input_shape] to logits [width, n, n_classes] or features [width, n, feature_width].
+
+        kept: for each layer with dropout, by its name in `dropouts`, which of its inputs it sees, [width, n, units];
+        all when None.
+        """
+        own, seen = {name: parameters[name] for name in self.names}, dict(kept or {})
+        if inputs.shape[0] == 1 and self._alone is not None:
+            return self._one(self._alone, own, inputs, seen)
+        result: Tensor = self._stacked(own, inputs, seen)
         return result
+
+    def _one(
+        self,
+        network: Callable[[dict[str, Tensor], Tensor, dict[str, Tensor]], Tensor],
+        parameters: Mapping[str, Tensor],
+        inputs: Tensor,
+        kept: Mapping[str, Tensor],
+    ) -> Tensor:
+        """Run a stack of one as the network that it is, pictures with their channels last: a third faster on a CPU."""
+        import torch
+
+        (single,) = inputs
+        if single.ndim == 4:
+            single = single.contiguous(memory_format=torch.channels_last)
+        own, seen = ({name: tensor[0] for name, tensor in given.items()} for given in (parameters, kept))
+        return network(own, single, seen).unsqueeze(0)
 
     @functools.cache  # noqa: B019 - networks are themselves kept for the life of the process
     def operations(self, input_shape: tuple[int, ...]) -> int:
@@ -61,6 +99,11 @@ class StackedNetwork:
         with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
             self._network(torch.empty(1, *input_shape))
         return int(counter.get_total_flops())
+
+
+def _dropping(network: nn.Module) -> dict[str, Any]:
+    """The layers with dropout, by name; see :mod:`harness.backbones.dropout`."""
+    return {name: module for name, module in network.named_modules() if getattr(module, "dropout_rate", 0.0) > 0}
 
 
 def _round_convolutions(network: nn.Module) -> frozenset[str]:
@@ -84,10 +127,34 @@ def _round_convolutions(network: nn.Module) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=64)
 def stacked_network(
-    backbone: Backbone, input_shape: tuple[int, ...], n_classes: int | None, compiled: bool = False
+    backbone: Backbone, input_shape: tuple[int, ...], n_classes: int | None, compiled: bool = False, below: int = 0
 ) -> StackedNetwork:
     """Return the function of a backbone, made once a process: making it, and compiling it, costs more than a call."""
-    return StackedNetwork(backbone, input_shape, n_classes, compiled=compiled)
+    return StackedNetwork(backbone, input_shape, n_classes, compiled=compiled, below=below)
+
+
+@functools.lru_cache(maxsize=256)
+def shape_above(backbone: Backbone, input_shape: tuple[int, ...], below: int) -> tuple[int, ...]:
+    """Return the shape of what the first `below` layers put out for one example."""
+    import torch
+
+    if not below:
+        return input_shape
+    network = backbone.build(1, input_shape, torch.Generator())[:below].to("meta")
+    with torch.no_grad():
+        return tuple(network(torch.empty(1, *input_shape, device="meta")).shape[1:])
+
+
+def layers_below(backbone: Backbone, cut: int) -> tuple[str, ...]:
+    """Return the names of the first `cut` layers.
+
+    Raises HarnessError when that would leave no layer to learn, or is negative.
+    """
+    if not 0 <= cut < len(backbone.layers):
+        raise HarnessError(
+            f"{backbone.name} has {len(backbone.layers)} layers: {cut} cannot be copied, at most all but one"
+        )
+    return backbone.layers[:cut]
 
 
 def fresh(
@@ -120,15 +187,22 @@ def unstack(stacked: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
 
 
 def transplant(
-    weights: Mapping[str, Tensor], into: Mapping[str, Tensor], *, head: bool, origin: str
+    weights: Mapping[str, Tensor],
+    into: Mapping[str, Tensor],
+    *,
+    head: bool,
+    origin: str,
+    layers: Collection[str] | None = None,
 ) -> dict[str, Tensor]:
     """Return the parameters `into` with those of `weights` put in their place; the head's too when `head` says so.
 
+    layers: names of the layers that this is done for; all when None.
     Raises HarnessError when a tensor is missing or has another shape.
     """
     result = dict(into)
     for name, fresh_one in into.items():
-        if name.startswith(f"{HEAD}.") and not head:
+        layer = name.split(".", 1)[0]
+        if (layer == HEAD and not head) or (layers is not None and layer not in layers):
             continue
         if name not in weights:
             raise HarnessError(f"the weights of {origin} have no tensor {name!r}, which this backbone needs")

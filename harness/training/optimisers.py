@@ -41,6 +41,8 @@ class StackedOptimiser:
         self._lr = column([item.lr for item in settings])
         self._momentum = column([item.momentum for item in settings])
         self._decay = column([item.weight_decay for item in settings])
+        self._bias_lr = column([item.bias_lr for item in settings])
+        self._bias_decay = column([item.weight_decay if item.decay_biases else 0.0 for item in settings])
         self._clip = column([math.inf if item.clip is None else item.clip for item in settings])
         self._clips = any(item.clip is not None for item in settings)
         moments = ("first", "second") if self.adam else ("first",)
@@ -55,11 +57,17 @@ class StackedOptimiser:
             else:
                 self._sgd(name, parameters[name], gradient, rate)
 
+    def _rates(self, parameter: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+        """Learning rate and weight decay of each member for one parameter; biases, gains and shifts have their own."""
+        if parameter.ndim > 2:
+            return _beside(self._lr * rate, parameter), _beside(self._decay, parameter)
+        return _beside(self._lr * rate * self._bias_lr, parameter), _beside(self._bias_decay, parameter)
+
     def _sgd(self, name: str, parameter: Tensor, gradient: Tensor, rate: float) -> None:
         velocity = self.state[f"first/{name}"]
-        decayed = gradient + parameter * _beside(self._decay, parameter)
-        velocity.mul_(_beside(self._momentum, parameter)).add_(decayed)
-        parameter.sub_(velocity * _beside(self._lr * rate, parameter))
+        lr, decay = self._rates(parameter, rate)
+        velocity.mul_(_beside(self._momentum, parameter)).add_(gradient + parameter * decay)
+        parameter.sub_(velocity * lr)
 
     def _adam(self, name: str, parameter: Tensor, gradient: Tensor, number: int, rate: float) -> None:
         """AdamW (Loshchilov and Hutter 2019) with the usual bias corrections."""
@@ -68,8 +76,8 @@ class StackedOptimiser:
         second.mul_(BETAS[1]).add_(gradient * gradient * (1 - BETAS[1]))
         corrected = first / (1 - BETAS[0] ** (number + 1))
         scale = (second / (1 - BETAS[1] ** (number + 1))).sqrt() + EPSILON
-        lr = _beside(self._lr * rate, parameter)
-        parameter.sub_(parameter * _beside(self._decay, parameter) * lr)
+        lr, decay = self._rates(parameter, rate)
+        parameter.sub_(parameter * decay * lr)
         parameter.sub_(corrected / scale * lr)
 
     def _clipped(self, gradients: Sequence[Tensor]) -> list[Tensor]:

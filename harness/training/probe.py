@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from harness.backbones.base import HEAD
 from harness.errors import HarnessError
 from harness.graph import BatchContext, Features, Measurement, Measurements, Stage, StageContext, Weights, stage
-from harness.tasks.base import Task
-from harness.tasks.sampling import few_shot
+from harness.tasks.base import Task, one_class_each
 from harness.training.alone import Alone, one_by_one, only
+from harness.training.data import chosen, count, sample_flags
 from harness.training.evaluation import metric
 from harness.training.logistic import fit_logistic
 
@@ -47,7 +47,7 @@ def _fit_group(arguments: Mapping[str, Any]) -> Hashable:
     task, shots = arguments["task"], arguments["shots"]
     described: tuple[Stage, ...] = arguments["features"]
     origin = [stage.arguments for stage in described]
-    examples = tuple(task.sizes[one["split"]] if shots == "all" else shots for one in origin)
+    examples = tuple(count(task, (one["split"],), shots) for one in origin)
     return task.n_classes, task.input_shape, examples, tuple(one["backbone"] for one in origin)
 
 
@@ -77,7 +77,7 @@ def fit_batch(members: Sequence[Mapping[str, Any]], ctx: BatchContext) -> Sequen
     )
     results: list[Weights | Exception] = [item if isinstance(item, Exception) else Weights({}) for item in prepared]
     for row, place in enumerate(good):
-        flags = list(members[place]["features"][0].header.get("flags", ()))
+        flags = probe_flags(members[place])
         if not bool(fit.converged[row]):
             ctx.members[place].flag(NOT_CONVERGED)
             flags.append(NOT_CONVERGED)
@@ -91,14 +91,22 @@ def sample_features(member: Mapping[str, Any], ctx: StageContext) -> tuple[Tenso
     import torch
 
     task, inputs, labels = member["task"], [], []
+    one_class_each(task, "a probe")
     for one in member["features"]:
-        generator = ctx.generator("few_shot", member["seed"], task.name, str(one.header["split"]))
-        chosen = few_shot(one.tensors["labels"], member["shots"], generator, task.n_classes)
-        inputs.append(one.tensors["features"][chosen])
-        labels.append(one.tensors["labels"][chosen])
+        known, split = one.tensors["labels"], str(one.header["split"])
+        positions = chosen(task, split, known, member["shots"], member["seed"], ctx)
+        inputs.append(one.tensors["features"][positions])
+        labels.append(known[positions])
     if not all(bool(each.isfinite().all()) for each in inputs):
         raise HarnessError(f"a feature of {task.name} is not finite")
     return torch.cat(inputs), torch.cat(labels)
+
+
+def probe_flags(member: Mapping[str, Any]) -> list[str]:
+    """What is known of a probe before it is fitted: against its features, and of the sample it learns from."""
+    splits = tuple(str(one.header["split"]) for one in member["features"])
+    known = member["features"][0].header.get("flags", ())
+    return [*known, *sample_flags(member["task"], splits, member["shots"])]
 
 
 @stage(version=1, keep="durable")

@@ -15,9 +15,10 @@ from harness.errors import HarnessError
 from harness.graph import BatchContext, Features, Stage, StageContext, Weights, stage
 from harness.tasks.base import Task
 from harness.training.alone import Alone, only, without_padding
+from harness.training.data import count
 from harness.training.evaluation import metric
 from harness.training.logistic_path import LogisticPath, fit_path
-from harness.training.probe import NOT_CONVERGED, sample_features
+from harness.training.probe import NOT_CONVERGED, probe_flags, sample_features
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +63,7 @@ def _group(arguments: Mapping[str, Any]) -> Hashable:
     task, shots = arguments["task"], arguments["shots"]
     described: tuple[Stage, ...] = arguments["features"]
     origin = [stage.arguments for stage in described]
-    examples = tuple(task.sizes[one["split"]] if shots == "all" else shots for one in origin)
+    examples = tuple(count(task, (one["split"],), shots) for one in origin)
     networks = tuple((one["backbone"], one["layer"]) for one in origin)
     return task.n_classes, task.input_shape, examples, networks, arguments["strengths"]
 
@@ -125,7 +126,7 @@ def _chosen(member: Mapping[str, Any], path: LogisticPath, row: int, ctx: StageC
         ctx.curve(f"{validation.header['split']}/{task.metric}", place, value)
     sign = 1.0 if more_is_better else -1.0
     best = max(range(len(candidates)), key=lambda place: (sign * candidates[place].value, candidates[place].strength))
-    flags = list(member["features"][0].header.get("flags", ()))
+    flags = probe_flags(member)
     if not bool(path.converged[row, best]):
         ctx.flag(NOT_CONVERGED)
         flags.append(NOT_CONVERGED)

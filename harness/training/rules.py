@@ -43,5 +43,21 @@ class CheckpointRule:
             raise HarnessError(f"checkpoint: every must be at least 1, not {self.every}")
 
 
+@dataclass(frozen=True)
+class Watch:
+    """What is measured while a network trains, by the task's metric: some splits, every so many steps.
+
+    It chooses nothing; a curve's best value does, and is a measurement of its own name.  every: None measures once,
+    after the last step, which is measured in any case.
+    """
+
+    splits: tuple[str, ...] = ("test",)
+    every: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.every is not None and self.every < 1:
+            raise HarnessError(f"evaluate_every must be at least 1, not {self.every}")
+
+
 STANDARD_NUMERICS: Final = Numerics()
 KEEP_LAST: Final = CheckpointRule()

@@ -44,5 +44,5 @@ def all_seen_by(tasks: TaskSet, backbone: Backbone) -> TaskSet:
 def load_tokens(task: Task, backbone: TextBackbone, split: str) -> Split:
     """Load one split of a task of texts as token numbers [n, backbone.length] int32."""
     whole = task.split(split)
-    texts = [str(text) for text in whole.inputs]
+    texts = [str(text) for text in whole.inputs[:]]
     return Split(backbone.encode(texts, backbone.length).int(), whole.labels)

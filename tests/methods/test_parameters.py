@@ -46,6 +46,10 @@ TRAINING: Mapping[str, Any] = {
     "clip": 0.89,
 }
 OWN: Mapping[str, Any] = {"head": "kept", "l2": 0.5, "k": 2, "strengths": (0.1, 0.2), "select_on": "test"}
+AUGMENT = "augment"
+"""Tested in test_augment.py: only pictures can be changed."""
+LENGTH_AND_RATES = ("flops", "milestones", "decay", "bias_lr", "decay_biases", "evaluate_every")
+"""Tested in test_layer_transfer.py."""
 NUMERICS = Numerics(precision="float64")
 RULE = CheckpointRule(keep="best", every=3)
 
@@ -155,7 +159,7 @@ def test_a_recipes_own_parameters_reach_its_own_stage(recipe: RecipeEntry[Any], 
 
 def test_every_parameter_is_tested_above() -> None:
     known = {name.removeprefix("source_") for recipe in RECIPES for name in recipe.parameters}
-    assert known == {*TRAINING, *OWN}
+    assert known == {*TRAINING, *OWN, AUGMENT, *LENGTH_AND_RATES}
 
 
 # --- nothing is learnt from what is measured --------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -19,9 +20,10 @@ from harness.tasks.base import Split, Task
 from harness.tasks.sampling import few_shot
 from harness.training.data import count, sample
 from harness.training.features import extract_features
-from harness.training.probe import fit_probe
+from harness.training.probe import evaluate_probe, fit_probe, sample_features
+from harness.training.probe_path import fit_probe_path
 from harness.training.settings import Budget
-from harness.training.stages import train
+from harness.training.stages import evaluate, train
 from tests.training.places import Place, run_batch, run_stages, same_bits
 from tests.training.toys import SIZES, cloud, load_cloud
 
@@ -171,3 +173,75 @@ def test_features_of_another_split_are_sampled_apart() -> None:
 def test_a_renamed_task_has_a_sample_of_its_own() -> None:
     one, other = (sample(replace(cloud(), name=name), ("train",), 4, 0, Place()) for name in ("here", "there"))
     assert not torch.equal(one.inputs, other.inputs)
+
+
+# --- fewer than asked for, where the task says so ---------------------------------------------------------------------
+
+
+def few_of_one(name: str, few: int = 2) -> Task:
+    """The usual points, of which `few` of class 1 are left in each split; it says how many there are."""
+    whole = cloud(name)
+
+    def load(split: str) -> Split:
+        given = whole.split(split)
+        ordinal = (given.labels == 1).cumsum(0)
+        kept = (given.labels != 1) | (ordinal <= few)
+        return Split(given.inputs[kept], given.labels[kept])
+
+    counts = {split: (size // 3, min(few, size // 3), size // 3) for split, size in SIZES.items()}
+    sizes = {split: sum(found) for split, found in counts.items()}
+    return Task(name, 3, whole.class_names, (5,), sizes, {"few": few, "name": name}, load, counts)
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_every_method_learns_from_the_same_examples_and_says_so(seed: int) -> None:
+    """Five shots of a class of two: trainings, probes and estimators take the same 5 + 2 + 5, and are flagged."""
+    task = few_of_one("few")
+    expected = sample(task, ("train",), 5, seed, Place())
+    assert expected.labels.bincount().tolist() == [5, 2, 5] and len(expected) == count(task, ("train",), 5)
+    seen = extract_features(task=task, split="train", ctx=Place())
+    member = {"task": task, "features": (seen,), "shots": 5, "seed": seed}
+    features, labels = sample_features(member, Place())
+    assert torch.equal(features, expected.inputs) and torch.equal(labels, expected.labels)
+    place = Place()
+    net = train(task=task, backbone=NET, budget=Budget(steps=30), shots=5, seed=seed, ctx=place)
+    (row,) = evaluate(task=task, weights=net, backbone=NET, ctx=Place()).rows
+    assert place.flags == ["fewer_than_shots"] and row.flags == ("fewer_than_shots",)
+    probe = fit_probe(task=task, features=(seen,), shots=5, seed=seed, ctx=Place())
+    (row,) = evaluate_probe(task=task, probe=probe, features=(seen,), ctx=Place()).rows
+    assert row.flags == ("fewer_than_shots",)
+    validation = extract_features(task=task, split="val", ctx=Place())
+    path = fit_probe_path(task=task, features=(seen,), validation=validation, shots=5, seed=seed, ctx=Place())
+    assert path.header["flags"] == ["fewer_than_shots"]
+    place = Place()
+    (row,) = knn_score(task=task, features=seen, k=1, shots=5, seed=seed, ctx=place).rows
+    assert place.flags == ["fewer_than_shots"] and row.n_eval == 12
+
+
+@pytest.mark.parametrize("shots", [1, 2, "all"])
+def test_where_there_are_enough_nothing_is_flagged(shots: Any) -> None:
+    place = Place()
+    net = train(task=few_of_one("few"), backbone=NET, budget=Budget(steps=5), shots=shots, ctx=place)
+    assert "fewer_than_shots" not in [*place.flags, *net.header["flags"]]
+
+
+def test_samples_of_other_sizes_are_other_batches() -> None:
+    def call(task: Task, shots: int) -> Stage:
+        return train.bind(task=task, backbone=NET, budget=Budget(steps=6, batch_size=4), shots=shots)
+
+    stages = [call(few_of_one("one"), 5), call(few_of_one("two"), 5)]
+    assert stages[0].group() == stages[1].group() != call(few_of_one("one", 3), 5).group()
+    assert call(few_of_one("one"), 2).group() == call(cloud("two"), 2).group()
+    for stage, together in zip(stages, run_batch(stages, {}), strict=True):
+        (alone,) = run_batch([stage], {})
+        assert same_bits(alone.tensors, together.tensors)
+    seen = [extract_features.bind(task=few_of_one(name), split="train") for name in ("one", "two")]
+    results = run_stages(seen)
+    fits = [
+        fit_probe.bind(task=few_of_one(name), features=(one,), shots=5)
+        for name, one in zip(("one", "two"), seen, strict=True)
+    ]
+    assert fits[0].group() == fits[1].group()
+    for stage, together in zip(fits, run_batch(fits, results), strict=True):
+        (alone,) = run_batch([stage], results)
+        assert same_bits(alone.tensors, together.tensors)

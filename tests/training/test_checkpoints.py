@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from harness.backbones.base import Checkpoint
+from harness.backbones.pretrained import Pretrained
 from harness.backbones.small import Mlp
 from harness.errors import HarnessError
 from harness.graph import Weights
-from harness.training.checkpoints import checkpoint_weights, load_checkpoint, stored_weights
+from harness.training.checkpoints import checkpoint_weights, load_checkpoint, published_weights, stored_weights
 from harness.training.stages import average_weights, evaluate, initialise
 from tests.training.places import Place, same_bits
 from tests.training.toys import cloud
+
+NET = Mlp(hidden=3)
 
 
 def test_a_file_gives_its_weights(tmp_path: Path) -> None:
@@ -77,3 +83,36 @@ def test_an_average_is_the_mean_of_every_tensor() -> None:
         assert tensor.dtype == torch.float32
     with pytest.raises(HarnessError, match="one network shape"):
         average_weights(weights=(nets[0], Weights({"head.bias": torch.zeros(2)})), ctx=Place())
+
+
+@dataclasses.dataclass(frozen=True)
+class Published(Pretrained):
+    """A perceptron that comes with weights, or without."""
+
+    weights: str = "none"
+    name: ClassVar[str] = "published_mlp"
+    layers: ClassVar[tuple[str, ...]] = NET.layers  # type: ignore[misc]  # a constant will do
+
+    def feature_width(self, input_shape: tuple[int, ...]) -> int:
+        return NET.feature_width(input_shape)
+
+    def check(self, input_shape: tuple[int, ...]) -> tuple[str, ...]:
+        return ()
+
+    def published(self) -> Mapping[str, torch.Tensor]:
+        assert self.weights == "big_data"
+        return {"hidden1.1.bias": torch.arange(3.0)}
+
+    def build(self, n_classes: int, input_shape: tuple[int, ...], generator: torch.Generator) -> torch.nn.Sequential:
+        return NET.build(n_classes, input_shape, generator)
+
+
+def test_published_weights_are_a_source_beside_the_same_network_without() -> None:
+    described = checkpoint_weights(Checkpoint(name="published_mlp", revision="big_data"), Published())
+    assert described.key == published_weights.bind(backbone=Published("big_data")).key
+    found = published_weights(backbone=Published("big_data"))
+    assert found.tensors["hidden1.1.bias"].tolist() == [0.0, 1.0, 2.0] and found.header["flags"] == []
+    with pytest.raises(HarnessError, match="another@1: this backbone loads weights from files"):
+        checkpoint_weights(Checkpoint(name="another", revision="1"), Published())
+    with pytest.raises(HarnessError, match="mlp comes without weights"):
+        published_weights(backbone=NET)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from harness.graph import Features, StageKind, Weights
 from harness.training import checkpoints, probe, stages
 from harness.training.evaluation import accuracy, loss, predict
 from harness.training.features import extract_features
-from harness.training.health import first_bad_step, not_trained
+from harness.training.health import first_bad_step, guessing_loss, not_trained
 from harness.training.logistic import fit_logistic, minimise
 from harness.training.optimisers import StackedOptimiser
 from harness.training.probe import evaluate_probe, fit_probe
@@ -202,8 +203,9 @@ def test_predictions_in_pieces_are_whole_and_in_order(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("classes", [1, 2, 10])
 def test_where_the_first_loss_counts_as_nothing_to_leave(classes: int) -> None:
     guessing = math.log(max(classes, 2))
-    assert not not_trained(torch.full((20,), 0.499 * guessing), classes)
-    assert not_trained(torch.full((20,), 0.501 * guessing), classes)
+    level = guessing_loss(torch.arange(classes), classes)
+    assert not not_trained(torch.full((20,), 0.499 * guessing), level)
+    assert not_trained(torch.full((20,), 0.501 * guessing), level)
 
 
 @pytest.mark.parametrize(("fall", "flagged"), [(0.04, True), (0.06, False)])
@@ -211,7 +213,7 @@ def test_where_the_first_loss_counts_as_nothing_to_leave(classes: int) -> None:
 def test_a_tenth_must_fall_by_five_percent(fall: float, flagged: bool, steps: int) -> None:
     losses = torch.full((steps,), 2.0)
     losses[-(steps // 10) :] = 2.0 * (1 - fall)
-    assert not_trained(losses, 4) is flagged
+    assert not_trained(losses, math.log(4)) is flagged
 
 
 @given(st.lists(st.sampled_from([1.0, 2.0, math.nan, math.inf, -math.inf]), min_size=1, max_size=12))
@@ -316,8 +318,9 @@ def test_a_batch_of_nothing_but_failures_is_their_failures() -> None:
         calls.append(fit_probe.bind(task=poison(), features=(seen,), seed=seed))
     outcomes = run_batch(calls, results)
     assert all(isinstance(one, HarnessError) and "poison is not finite" in str(one) for one in outcomes)
+    silent = replace(cloud(), class_sizes={})  # a task that does not say how few examples a class has
     bad = [
-        train.bind(task=cloud(), backbone=Mlp(hidden=6), shots=99, budget=Budget(steps=2), seed=seed)
+        train.bind(task=silent, backbone=Mlp(hidden=6), shots=99, budget=Budget(steps=2), seed=seed)
         for seed in range(2)
     ]
     assert all(isinstance(one, HarnessError) and "99 shots" in str(one) for one in run_batch(bad, {}))

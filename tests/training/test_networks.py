@@ -10,7 +10,16 @@ from harness.backbones.base import Backbone
 from harness.backbones.small import Mlp, SmallCnn
 from harness.errors import HarnessError
 from harness.training.evaluation import predict
-from harness.training.networks import StackedNetwork, fresh, stack, stacked_network, transplant, unstack
+from harness.training.networks import (
+    StackedNetwork,
+    fresh,
+    layers_below,
+    shape_above,
+    stack,
+    stacked_network,
+    transplant,
+    unstack,
+)
 
 SHAPE = (1, 8, 8)
 
@@ -119,3 +128,34 @@ def test_compiling_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stacked_network(Mlp(hidden=11), SHAPE, 3, True) is first and len(compiled) == 1
     assert stacked_network(Mlp(hidden=11), SHAPE, 3) is not first and len(compiled) == 1
     stacked_network.cache_clear()
+
+
+@pytest.mark.parametrize("backbone", [Mlp(hidden=7), SmallCnn(width=4, groups=2)], ids=str)
+def test_a_network_without_its_first_layers_goes_on_from_what_they_put_out(backbone: Backbone) -> None:
+    """Alone and stacked; its parameters and operations are those of the layers that are left."""
+    own, inputs = members(backbone, 3), torch.randn(3, 6, *SHAPE)
+    whole, below = StackedNetwork(backbone, SHAPE, 3), 2
+    above = StackedNetwork(backbone, SHAPE, 3, below=below)
+    assert {name.split(".")[0] for name in above.names} == set(backbone.layers[below:])
+    networks = [backbone.build(3, SHAPE, torch.Generator()) for _ in own]
+    for network, parameters in zip(networks, own, strict=True):
+        network.load_state_dict(parameters)
+    between = torch.stack([network[:below](mine) for network, mine in zip(networks, inputs, strict=True)])
+    assert tuple(between.shape[2:]) == shape_above(backbone, SHAPE, below)
+    torch.testing.assert_close(above(stack(own), between), whole(stack(own), inputs))
+    torch.testing.assert_close(above(stack(own[:1]), between[:1]), whole(stack(own[:1]), inputs[:1]))
+    assert above.operations(shape_above(backbone, SHAPE, below)) < whole.operations(SHAPE)
+
+
+def test_layers_are_counted_from_the_input() -> None:
+    assert layers_below(Mlp(depth=3), 2) == ("hidden1", "hidden2") and layers_below(Mlp(), 0) == ()
+    for wrong in (-1, 3, 9):
+        with pytest.raises(HarnessError, match=f"mlp has 3 layers: {wrong} cannot be copied, at most all but one"):
+            layers_below(Mlp(), wrong)
+
+
+def test_only_the_named_layers_are_transplanted() -> None:
+    mine, theirs = members(Mlp(hidden=7), 2)
+    mixed = transplant(theirs, mine, head=True, origin="theirs", layers=("hidden2",))
+    for name, tensor in mixed.items():
+        assert torch.equal(tensor, theirs[name] if name.startswith("hidden2.") else mine[name])

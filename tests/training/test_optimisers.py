@@ -72,3 +72,25 @@ def test_clipping_one_leaves_the_others_alone() -> None:
     for name in plain:
         assert torch.equal(plain[name][0], mixed[name][0])
         assert not torch.equal(plain[name][1], mixed[name][1])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_biases_have_a_rate_and_decay_of_their_own(name: str) -> None:
+    """Against torch's parameter groups: twice the rate and no decay on biases, as in Caffe's reference networks."""
+    how = Optimiser(name, lr=0.05, weight_decay=0.02, bias_lr=2.0, decay_biases=False)  # type: ignore[arg-type]
+    parameters = start(1)
+    weight, bias = (torch.nn.Parameter(parameters[key][0].clone()) for key in ("weight", "bias"))
+    groups = [{"params": [weight]}, {"params": [bias], "lr": 0.1, "weight_decay": 0.0}]
+    own: torch.optim.Optimizer = (
+        torch.optim.AdamW(groups, lr=0.05, weight_decay=0.02)
+        if name == "adam"
+        else torch.optim.SGD(groups, 0.05, 0.9, weight_decay=0.02)
+    )
+    optimiser = StackedOptimiser(parameters, [how])
+    for step in range(5):
+        for leaf, gradient in zip((weight, bias), gradients(step, [weight.detach(), bias.detach()]), strict=True):
+            leaf.grad = gradient
+        own.step()
+        optimiser.step(parameters, gradients(step, list(parameters.values())), step, 1.0)
+    torch.testing.assert_close(parameters["weight"][0], weight.detach(), rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(parameters["bias"][0], bias.detach(), rtol=1e-7, atol=1e-9)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from harness.backbones.pretrained import Pretrained
 from harness.backbones.small import Mlp
 from harness.graph import Weights
-from harness.training import stages
+from harness.training import calls
 from harness.training.settings import Budget, Optimiser
 from harness.training.stages import adapt, train
 from tests.training.places import Place, run_batch, same_bits
@@ -55,13 +55,13 @@ def test_training_starts_from_the_published_weights() -> None:
 
 def test_members_of_a_batch_are_trained_one_by_one(monkeypatch) -> None:
     widths = []
-    inner = stages.train_members
+    inner = calls.train_members
 
     def counted(program, members, *rest):
         widths.append(len(members))
         return inner(program, members, *rest)
 
-    monkeypatch.setattr(stages, "train_members", counted)
+    monkeypatch.setattr(calls, "train_members", counted)
     bound = [train.bind(task=cloud(name), backbone=Readymade(), budget=Budget(steps=3)) for name in ("one", "two")]
     results = run_batch(bound, {})
     assert widths == [1, 1], "what only fills a batch up is not trained again"
