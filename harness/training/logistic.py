@@ -25,7 +25,7 @@ CURVATURE: Final = 0.1
 TOLERANCE: Final = 1e-7
 """Largest entry of the gradient at which a member has arrived."""
 
-MOST_STEPS: Final = 1000
+MOST_STEPS: Final = 4000
 DECREASE: Final = 1e-4
 SHORTEST: Final = 1e-12
 

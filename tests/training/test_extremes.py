@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
@@ -48,6 +48,7 @@ def gradients_of(inputs: Tensor, labels: Tensor, l2: float, weight: Tensor, bias
 
 
 @settings(max_examples=25, deadline=None)
+@example(examples=4, width=7, classes=4, exponent=-2, scale=50.0, seed=1)
 @given(
     examples=st.integers(4, 30),
     width=st.integers(1, 12),
