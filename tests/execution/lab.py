@@ -44,6 +44,7 @@ def toy_plan(terminals: Iterable[Node], **study: Any) -> ToyPlan:
         "on_failure": "continue",
         "plugins": (toys.__name__,),
         "execution": SimpleNamespace(resources={}, retention={}),
+        "grids": (),
         "resolved": lambda: {"study": "toy"},
     }
     return ToyPlan({node.key: node for node in terminals}, SimpleNamespace(**{**settings, **study}))
