@@ -135,7 +135,8 @@ def draw_drop_parts(data: LayerRuns, level: str, title: str) -> Figure:
 def draw_similar(data: LayerRuns, paired: bool, title: str) -> Figure:
     """Frozen transfer on every level of ``similar_by`` against copied layers, with frozen random layers beside it."""
     shown = [(t, v) for t in (TRANSFER, RANDOM) for v in data.levels if len(data.of(t, v))]
-    names = [f"{t}, {v}" if len(data.levels) > 1 else t for t, v in shown]
+    spelled = {RANDOM: "random layers"}  # a level may be called random, too
+    names = [f"{spelled.get(t, t)}, {v}" if len(data.levels) > 1 else t for t, v in shown]
     figure, (panel,) = _panels(1, [*names, data.base_name], title, interval_note(data, [v for _, v in shown], True))
     bounds: list[Estimate] = []
     flagged = False

@@ -86,7 +86,7 @@ def test_the_drop_is_two_bars_and_a_line_in_two_readings():
 
 def test_similar_and_dissimilar_stand_beside_random_layers():
     (axes,) = drawn(draw_similar, published(), True, "t").axes
-    assert list(lines_of(axes)) == ["AnB, random halves", "AnB, dissimilar", "random, whole", "base"]
+    assert list(lines_of(axes)) == ["AnB, random halves", "AnB, dissimilar", "random layers, whole", "base"]
     far = lines_of(axes)["AnB, dissimilar"].get_ydata()
     near = lines_of(axes)["AnB, random halves"].get_ydata()
     assert (far[2:] < near[2:]).all() and far[-1] == pytest.approx(-25.01, abs=0.01)
