@@ -27,18 +27,18 @@ def test_prompt_transfer_20_by_20() -> None:
     assert found.trials == 20 * 20 * 3 * 3 * 3 + 20 * 3 * 3 * 3
     # a source prompt is learned at 20 shots: 20 x 3 seeds a method; baselines at 1 and 5 shots as many again each
     assert needed(found) == {
-        "learn_prompt": 3 * (60 + 60 + 60),
-        "adapt_prompt": 3 * 3 * 1200,
-        "evaluate_prompt": 11_340,
+        "learn_toy_prompt": 3 * (60 + 60 + 60),
+        "adapt_toy_prompt": 3 * 3 * 1200,
+        "evaluate_toy_prompt": 11_340,
     }
 
 
 @pytest.mark.parametrize("method", ["text_prompt", "visual_prompt", "unified_prompt"])
 def test_at_20_shots_the_sources_of_a_method_are_its_baselines(method: str) -> None:
     found = plan("prompts", only=(f"method={method}", "shots=20"))
-    assert needed(found) == {"learn_prompt": 60, "adapt_prompt": 1200, "evaluate_prompt": 1260}
+    assert needed(found) == {"learn_toy_prompt": 60, "adapt_toy_prompt": 1200, "evaluate_toy_prompt": 1260}
     saved = {count.kind: count.saved for count in found.counts}
-    assert saved["learn_prompt"] == 1200 + 60 - 60
+    assert saved["learn_toy_prompt"] == 1200 + 60 - 60
 
 
 def test_layer_freezing_on_random_halves() -> None:

@@ -59,18 +59,18 @@ def test_prompts():
     for name in methods:
         own = [block for block in blocks if block.method == name]
         at_20 = count(only(own, shots=20))
-        assert at_20 == {"learn_prompt": 60, "adapt_prompt": 1_200, "evaluate_prompt": 1_260}
+        assert at_20 == {"learn_toy_prompt": 60, "adapt_toy_prompt": 1_200, "evaluate_toy_prompt": 1_260}
         # 60 more prompts learnt from nothing for the baselines at each of 1 and 5 shots
-        assert count(own) == {"learn_prompt": 180, "adapt_prompt": 3_600, "evaluate_prompt": 3_780}
+        assert count(own) == {"learn_toy_prompt": 180, "adapt_toy_prompt": 3_600, "evaluate_toy_prompt": 3_780}
 
 
 def test_layers():
     blocks = expand(load_study(COUNTED / "layers.yaml")).blocks
     transfer, base, random, reduced = blocks
     assert [(b.role, b.baseline, b.method, len(b)) for b in blocks] == [
-        ("outcome", None, "layer_transfer", 224),
+        ("outcome", None, "toy_layer_transfer", 224),
         ("baseline", "base", "base_network", 8),
-        ("outcome", None, "layer_transfer", 56),
+        ("outcome", None, "toy_layer_transfer", 56),
         ("outcome", None, "base_network", 12),
     ]
     assert count([transfer]) == {"train_base": 8, "transfer_layers": 224, "evaluate_network": 224}

@@ -87,7 +87,7 @@ def test_mistakes_under_an_unknown_key_do_not_hide_others():
         ("study: s\nexclude: [{match: {a: 1}, reason: ''}]", "exclude.reason must have at least 1 character, not ''"),
         (
             "study: s\nanalyses: [{kind: 5}]",
-            "analyses.kind must be matrix, correlation, table, lines or compare, not 5",
+            "analyses.kind must be matrix, correlation, table, lines, compare or layer_transfer, not 5",
         ),
     ],
 )

@@ -1,6 +1,6 @@
 """Tasks and recipes that compute nothing, for studies whose plans are counted by hand.
 
-``toy(index=i)`` is a task of ten classes. The prompt recipes, ``layer_transfer``, ``base_network`` and ``fit_head``
+``toy(index=i)`` is a task of ten classes. The prompt recipes, ``toy_layer_transfer``, ``base_network`` and ``fit_head``
 describe the stages that the real ones would have; what those stages return is a number made of their arguments.
 """
 
@@ -59,30 +59,30 @@ Kind = Literal["text", "visual", "unified"]
 
 
 @stage(version=1)
-def learn_prompt(task: Task, kind: Kind, shots: int | Literal["all"], seed: int) -> Value:
+def learn_toy_prompt(task: Task, kind: Kind, shots: int | Literal["all"], seed: int) -> Value:
     """Stand for a prompt learnt from nothing: a source training, or a baseline's."""
     return Value({"number": number("learn", task.name, kind, shots, seed)})
 
 
 @stage(version=1)
-def adapt_prompt(init: Value, task: Task, kind: Kind, shots: int | Literal["all"], seed: int) -> Value:
+def adapt_toy_prompt(init: Value, task: Task, kind: Kind, shots: int | Literal["all"], seed: int) -> Value:
     """Stand for a prompt that goes on from a source's."""
     return Value({"number": number("adapt", init.data["number"], task.name, kind, shots, seed)})
 
 
 @stage(version=1)
-def evaluate_prompt(prompt: Value, task: Task, splits: tuple[str, ...] = ("test",)) -> Measurements:
+def evaluate_toy_prompt(prompt: Value, task: Task, splits: tuple[str, ...] = ("test",)) -> Measurements:
     """Stand for the evaluation of a prompt."""
     return measure(task, splits, prompt.data["number"], task.name)
 
 
 def _prompt(trial: Trial, kind: Kind, shots: Any, source_shots: Any) -> Stage:
     if trial.source is None:
-        prompt = learn_prompt.bind(task=trial.target, kind=kind, shots=shots, seed=trial.seed)
+        prompt = learn_toy_prompt.bind(task=trial.target, kind=kind, shots=shots, seed=trial.seed)
     else:
-        base = learn_prompt.bind(task=trial.source, kind=kind, shots=source_shots, seed=trial.source_seed)
-        prompt = adapt_prompt.bind(init=base, task=trial.target, kind=kind, shots=shots, seed=trial.seed)
-    return evaluate_prompt.bind(prompt=prompt, task=trial.target, splits=trial.eval_splits)
+        base = learn_toy_prompt.bind(task=trial.source, kind=kind, shots=source_shots, seed=trial.source_seed)
+        prompt = adapt_toy_prompt.bind(init=base, task=trial.target, kind=kind, shots=shots, seed=trial.seed)
+    return evaluate_toy_prompt.bind(prompt=prompt, task=trial.target, splits=trial.eval_splits)
 
 
 @method("text_prompt")
@@ -142,8 +142,8 @@ def _base(source: Source, backbone: Backbone, seed: int | tuple[int, ...]) -> St
     return train_base.bind(task=source, backbone=backbone, seed=seed)
 
 
-@method("layer_transfer")
-def layer_transfer(trial: Trial, *, n: int, frozen: bool = True) -> Stage:
+@method("toy_layer_transfer")
+def toy_layer_transfer(trial: Trial, *, n: int, frozen: bool = True) -> Stage:
     """Take the first ``n`` layers of the source's network and train the rest on the target."""
     base = _base(trial.source, trial.backbone, trial.source_seed)
     network = transfer_layers.bind(init=base, task=trial.target, n=n, frozen=frozen, seed=trial.seed)
