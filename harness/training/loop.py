@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from harness.backbones.base import Backbone
 from harness.graph import BatchContext, Diverged, StageContext, Stopped, derive_seed
@@ -23,6 +23,7 @@ from harness.training.networks import StackedNetwork, shape_above, stack, stacke
 from harness.training.numerics import applied, parameter_type
 from harness.training.optimisers import StackedOptimiser
 from harness.training.rules import CheckpointRule, Numerics, Watch
+from harness.training.saved_state import Saved, put_back, save_each
 from harness.training.schedule import factor
 from harness.training.settings import Optimiser
 from harness.training.streaming import Batches, loaders_for
@@ -356,18 +357,11 @@ class _Run:
 
     def save(self, step: int) -> None:
         """Save every member's own state: `step` steps are done."""
-        state = {name: tensor.cpu() for name, tensor in self._state().items()}
-        for place, member in enumerate(self.members[: self.real]):
-            member.ctx.checkpoint.save(unstack(state, place), {"step": step})
+        save_each(self._state(), [member.ctx for member in self.members[: self.real]], step)
 
-    def restore(self, saved: Sequence[tuple[Mapping[str, Tensor], Mapping[str, Any]] | None]) -> None:
+    def restore(self, saved: Sequence[Saved | None]) -> None:
         """Put back the state of members that have one (all of them or none)."""
-        known = [state[0] for state in saved if state is not None]
-        known += known[-1:] * (len(self.members) - len(known))
-        if known:
-            for name, tensor in self._state().items():
-                for place, state in enumerate(known):
-                    tensor[place] = state[name].to(tensor.device)
+        put_back(self._state(), saved, len(self.members))
 
     def results(self) -> list[Trained | Exception]:
         """What became of each member; its curves and flags are told to its context."""

@@ -63,8 +63,11 @@ def test_what_flagged_runs_change_is_read_with_and_without():
 def test_only_tables_on_flagged_treatments_come_again(treatment, more):
     frame = outcomes((0, 1, 2, 3))
     own = frame.source == frame.target
-    kinds = {"BnB": own & (frame.frozen == True), "AnB+": ~own & (frame.frozen == False) & (frame.role == "outcome"),  # noqa: E712
-             "base": frame.role == "baseline"}  # fmt: skip
+    kinds = {
+        "BnB": own & frame.frozen.eq(True),
+        "AnB+": ~own & frame.frozen.eq(False) & (frame.role == "outcome"),
+        "base": frame.role == "baseline",
+    }
     frame.loc[kinds[treatment] & (frame.target == "half(1, a)"), "flags"] = "not_trained"
     found = made(frame, splits=(0, 1, 2, 3))
     assert names(found)[1] == ["l", "l-drop", "l-boost", *(f"l-without-flagged{end}" for end in more)]

@@ -71,7 +71,7 @@ def test_pickled_weights_are_never_opened(folder: Path, tmp_path: Path) -> None:
     (copy / "model.safetensors").unlink()
     (copy / "pytorch_model.bin").write_bytes(b"not to be read")
     with pytest.raises(HarnessError, match="the model cannot be loaded"):
-        clip(str(copy)).load(None)  # type: ignore[attr-defined]  # a ClipFolder
+        clip(str(copy)).load(None)  # type: ignore[attr-defined]  # a folder's Backbone has `load`
 
 
 def test_a_folder_without_a_tokeniser_says_so(folder: Path, tmp_path: Path) -> None:

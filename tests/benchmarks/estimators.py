@@ -23,12 +23,12 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np  # noqa: E402  # threads are set before
+import numpy as np  # noqa: E402  # reads the number of threads when it is loaded
 
-from harness.estimators import Inputs, estimators, score, scores  # noqa: E402
-from harness.estimators.ped import class_radii, displacement, standardisation  # noqa: E402
-from tests.estimators import obvious  # noqa: E402
-from tests.estimators.closed_form import softmax  # noqa: E402
+from harness.estimators import Inputs, estimators, score, scores  # noqa: E402  # numpy must not be loaded before, nor the folder be unknown
+from harness.estimators.ped import class_radii, displacement, standardisation  # noqa: E402  # numpy must not be loaded before, nor the folder be unknown
+from tests.estimators import obvious  # noqa: E402  # numpy must not be loaded before, nor the folder be unknown
+from tests.estimators.closed_form import softmax  # noqa: E402  # numpy must not be loaded before, nor the folder be unknown
 
 Arrays = Mapping[str, Any]
 
