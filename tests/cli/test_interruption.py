@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a clean end with the promised status, and a run that goes on afterwards."""
+"""Ctrl-C, SIGTERM and SIGUSR1: a clean end with the promised status, and a run that goes on afterwards."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ seeds: [0, 1, 2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
 def test_an_interrupted_run_can_go_on(tmp_path: Path, harness_in: Command, sent: signal.Signals, status: int) -> None:
     (tmp_path / "dozing.py").write_text(PLUGIN, encoding="utf-8")
     (tmp_path / "naps.yaml").write_text(STUDY, encoding="utf-8")
