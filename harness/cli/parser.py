@@ -18,7 +18,7 @@ EPILOGUE = """\
 STUDY is a file (studies/quickstart.yaml), a name under studies/ (quickstart), or a study that the results know.
 
 exit status: 0 done; 2 something to put right, in one sentence; 3 finished with failures; 4 a published value
-differs; 130, 143 interrupted
+differs; 130, 143, 138 interrupted
 (the next run goes on from there)."""
 
 Subparsers = Any  # argparse gives this class no public name
