@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import pytest
@@ -16,16 +16,22 @@ COMMANDS = (
 )  # fmt: skip
 
 
+def seconds_of_children() -> float:
+    """Return the processor time of the processes that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 def test_help_is_instant_and_imports_nothing_heavy(harness_command: Command, root: object) -> None:
     spent = []
     for _ in range(3):
-        begun = time.perf_counter()
+        begun = seconds_of_children()
         done = harness_command("--help")
-        spent.append(time.perf_counter() - begun)
+        spent.append(seconds_of_children() - begun)
         assert done.returncode == 0
         assert "exit status" in done.stdout
-    # The best of three: a loaded machine may be slow once, an import of torch is slow always.
-    assert min(spent) < 0.3
+    # Processor time, the best of three: a loaded machine may be slow, an import of torch is slow always.
+    assert min(spent) < 0.5
     code = (
         "import sys\nfrom harness.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         "heavy = {'torch', 'ray', 'pandas', 'scipy', 'numpy', 'pyarrow', 'deltalake', 'pydantic', 'omegaconf'}\n"

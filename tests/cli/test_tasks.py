@@ -86,7 +86,7 @@ def test_the_list_is_fast_and_imports_nothing_heavy(harness_command: Command) ->
         assert harness_command("tasks").returncode == 0
         spent.append(seconds_of_children() - begun)
     # Processor time, the best of three: a loaded machine may be slow, an import of torch is slow always.
-    assert min(spent) < 0.5
+    assert min(spent) < 1.0
     code = (
         "import sys\nfrom harness.cli import main\nmain(['tasks', '--json'])\n"
         "print(sorted({'torch', 'pandas', 'PIL', 'scipy', 'numpy', 'sklearn'} & set(sys.modules)), file=sys.stderr)\n"

@@ -88,7 +88,7 @@ def test_a_script_runs_the_command_with_its_words_untouched(file: Path, tmp_path
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
     given = [line[1:-1] for line in done.stdout.splitlines()]
     assert given == [
@@ -195,7 +195,7 @@ def test_nothing_left_is_not_submitted(file: Path, tmp_path: Path) -> None:
 def test_the_packages_scripts_are_those_of_the_folder_slurm(template: str) -> None:
     root = Path(__file__).resolve().parents[2]
     text = (root / "slurm" / template).read_text()
-    assert subprocess.run(["bash", "-n", root / "slurm" / template], check=False, timeout=10).returncode == 0
+    assert subprocess.run(["bash", "-n", root / "slurm" / template], check=False, timeout=120).returncode == 0
     body = render(template, [], []).partition("set -- \n")[2]
     assert body and body.splitlines()[-1] == text.splitlines()[-1] == 'exit "$status"'
     assert "HARNESS" not in body

@@ -17,8 +17,10 @@ def scenario(name: str, log: str) -> list[Stage]:
         return chains(8, 3)
     if name == "naps":
         return [toys.where.bind(index=i, pause=0.05) for i in range(60)]
-    if name == "patient":
-        return [toys.patient.bind(index=i, steps=20, log=log, pause=0.1) for i in range(3)]
+    if name == "held":
+        return [toys.held.bind(index=i, steps=20, log=log, hold_at=5 if i else -1, gate=f"{log}.go") for i in range(3)]
+    if name == "meeting":
+        return [toys.meeting.bind(index=i, of=3, folder=f"{log}.met") for i in range(3)]
     if name == "deaf":
         return [toys.fussy.bind(index=0, how="hang", marker=log), *(toys.noop.bind(index=i) for i in range(5))]
     return [toys.noop.bind(index=i) for i in range(int(name))]

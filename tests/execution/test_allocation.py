@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.errors import HarnessError
 from harness.execution import node, options
-from harness.execution.allocation import Allocation, free_port, node_address, repeated_counts
+from harness.execution.allocation import ANNOUNCING, Allocation, free_port, node_address, repeated_counts
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_only_the_head_has_a_port_that_is_known_beforehand() -> None:
 STEP = """
 import sys
 from harness.execution import node
-node.ray_command = lambda arguments: [sys.executable, "-c", "import time; time.sleep(60)"]
+node.ray_command = lambda arguments: [sys.executable, "-c", "import time; time.sleep(600)"]
 sys.exit(node.main())
 """
 
@@ -105,7 +107,7 @@ def step(tmp_path: Path):
     code = (
         "import signal, sys, time, pathlib\n"
         f"signal.signal(signal.SIGUSR1, lambda *_: pathlib.Path({str(told)!r}).touch())\n"
-        "print('ready', flush=True)\ntime.sleep(60)"
+        "print('ready', flush=True)\ntime.sleep(600)"
     )
     driver = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert driver.stdout is not None and driver.stdout.readline() == b"ready\n"
@@ -114,16 +116,22 @@ def step(tmp_path: Path):
         [sys.executable, "-c", STEP, *words, "--folder", str(tmp_path / "ray"), "--driver", str(driver.pid)],
         stdin=subprocess.PIPE,
     )
-    until((tmp_path / "ray").exists)
-    time.sleep(0.3)
+    until(lambda: handles(process.pid, signal.SIGTERM))
     yield process, tmp_path / "ray", told
     for one in (process, driver):
         one.kill()
         one.wait()
 
 
+def handles(process: int, number: int) -> bool:
+    """Whether a process has a handler for a signal: bit `number - 1` of what the kernel says it catches."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    caught = next(line.split()[1] for line in lines if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
 def until(there) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not there():
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -137,8 +145,21 @@ def test_a_signal_of_slurm_is_passed_on_and_ray_stays(step) -> None:
     assert process.poll() is None and folder.exists()
 
 
+def test_what_slurm_sends_to_all_does_not_reach_ray(step) -> None:
+    """What stands for Ray would end at a SIGTERM; it is started with that blocked, and so is all that it starts."""
+    process, _, told = step
+    (ray,) = psutil.Process(process.pid).children()
+    lines = Path(f"/proc/{ray.pid}/status").read_text().splitlines()
+    blocked = int(next(line.split()[1] for line in lines if line.startswith("SigBlk:")), 16)
+    assert all(blocked >> (number - 1) & 1 for number in ANNOUNCING)
+    ray.terminate()
+    process.terminate()
+    until(told.exists)
+    assert ray.is_running() and ray.status() != psutil.STATUS_ZOMBIE and process.poll() is None
+
+
 def test_ray_ends_with_the_driver_and_leaves_nothing(step) -> None:
     process, folder, told = step
     process.stdin.close()
-    process.wait(20)
+    process.wait(120)
     assert not folder.exists() and not told.exists()

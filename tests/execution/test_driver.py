@@ -24,7 +24,7 @@ from harness.execution.study_run import _Run
 from harness.graph import Resources
 from harness.store import ArtifactStore, Store, StoreWriteError
 from tests.execution.lab import Lab, chains, toys, tuned_choice
-from tests.execution.stand_ins import Unlucky
+from tests.execution.stand_ins import InTurns, Unlucky
 
 Use = Callable[..., list[Any]]
 
@@ -68,6 +68,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Use:
 
 def test_a_worker_gets_a_second_call_only_when_calls_are_short(lab: Lab, watch: Use, monkeypatch: Any) -> None:
     made = watch()
+    monkeypatch.setattr("harness.execution.driver.SHORT_CALL", 1e6)
     lab.run([toys.noop.bind(index=i) for i in range(60)], batch=5)
     assert made[0].in_hand[0] == 1, "nothing is known of the pace yet"
     assert max(made[0].in_hand) == 2
@@ -76,13 +77,19 @@ def test_a_worker_gets_a_second_call_only_when_calls_are_short(lab: Lab, watch: 
     assert max(made[1].in_hand) == 1
 
 
-def test_what_another_driver_does_meanwhile_is_not_done_again(lab: Lab, watch: Use) -> None:
+def test_what_another_driver_does_meanwhile_is_not_done_again(
+    lab: Lab, watch: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock by which every turn takes a minute, so that a look at the store is due at each."""
     stages = [toys.where.bind(index=i) for i in range(30)] + chains(3, 1)
     other = Lab(lab.results, lab.defaults)
     turns = iter(range(1000))
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr("harness.execution.driver.time", clock)
 
     def prepare(made: Watched) -> None:
         def meanwhile() -> None:
+            clock.now += 60
             if next(turns) == 3:
                 with pytest.MonkeyPatch.context() as patch:
                     patch.setattr(_Run, "_executor", lambda run: InProcess(run._setup))
@@ -91,10 +98,28 @@ def test_what_another_driver_does_meanwhile_is_not_done_again(lab: Lab, watch: U
         made.before_wait = meanwhile
 
     made = watch(prepare)
-    summary = lab.run(stages, batch=1, refresh=0.0)
+    summary = lab.run(stages, batch=1, refresh=1.0)
     assert summary.done == 33
-    assert made[0] is not None and summary.stages_run < 30
+    assert made[0] is not None and summary.stages_run < 30, "of 37"
     assert all(len(lab.store.measurements(stage.key)) == 1 for stage in stages)
+
+
+def test_what_needs_the_same_input_goes_where_it_is(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers make two sources each. What reads a source then runs where it was made: nothing is loaded twice."""
+    made: list[InTurns] = []
+
+    def executor(run: _Run) -> InTurns:
+        made.append(InTurns(run._setup))
+        return made[-1]
+
+    monkeypatch.setattr(_Run, "_executor", executor)
+    sources = [toys.base.bind(seed=seed) for seed in range(4)]
+    readers = [toys.loner.bind(net=net, pause=i / 1e6) for i in range(12) for net in sources]
+    assert lab.run(readers, batch=1).done == 48
+    homes = {key: worker for worker, key in made[0].ran}
+    assert len(made[0].ran) == len(homes) == 52
+    assert sorted(homes[net.key] for net in sources) == ["worker0"] * 2 + ["worker1"] * 2
+    assert [homes[one.key] for one in readers] == [homes[net.key] for net in sources] * 12
 
 
 def test_first_signals_stop_and_nothing_is_lost(lab: Lab, watch: Use) -> None:
@@ -111,18 +136,26 @@ def test_first_signals_stop_and_nothing_is_lost(lab: Lab, watch: Use) -> None:
     assert summary.done == len(lab.store.records())
 
 
-def test_a_store_that_cannot_be_written_ends_the_run(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_be_written_ends_the_run(lab: Lab, watch: Use, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second commit fails; the worker waits until the first has been made, and later until the second was."""
     commits: list[int] = []
+    tried = threading.Semaphore(0)
     real = Store.commit
+    turns = iter(range(1000))
 
     def commit(self: Store, group: Any) -> Any:
         commits.append(1)
+        tried.release()
         if len(commits) > 1:
             raise StoreWriteError("the disk is full")
         return real(self, group)
 
+    def prepare(made: Watched) -> None:
+        made.before_wait = lambda: next(turns) in (3, 8) and tried.acquire(timeout=120)
+
+    watch(prepare)
     monkeypatch.setattr(Store, "commit", commit)
-    stages = [toys.where.bind(index=i, pause=0.03) for i in range(60)]
+    stages = [toys.where.bind(index=i) for i in range(60)]
     monkeypatch.setattr("harness.execution.study_run.Committer", lambda store: Committer(store, interval=0.0))
     with pytest.raises(HarnessError, match=r"the disk is full; everything reported as done is kept: run again"):
         lab.run(stages, batch=2)

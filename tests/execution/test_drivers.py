@@ -36,15 +36,15 @@ def start(results: Path, name: str, *, file_limit: int | None = None, **options:
     )
 
 
-def finish(driver: subprocess.Popen[str], timeout: float = 120) -> tuple[int, dict[str, Any], str]:
+def finish(driver: subprocess.Popen[str], timeout: float = 300) -> tuple[int, dict[str, Any], str]:
     """Wait for a driver; return its exit status, its summary and what it said."""
     out, err = driver.communicate(timeout=timeout)
     lines = [line for line in out.splitlines() if line.startswith("{")]
     return driver.returncode, json.loads(lines[-1]) if lines else {}, err
 
 
-def wait_for(log: Path, lines: int, timeout: float = 60) -> None:
-    """Wait until a file has so many lines."""
+def wait_for(log: Path, lines: int, timeout: float = 300) -> None:
+    """Wait until a file is there and has so many lines."""
     until = time.monotonic() + timeout
     while not log.exists() or len(log.read_text().splitlines()) < lines:
         assert time.monotonic() < until, "the driver did not get far enough"
@@ -56,42 +56,54 @@ def done_keys(results: Path) -> set[str]:
     return set(Lab(results, {}).store.records())
 
 
+def processes_that_name(text: str) -> list[str]:
+    """The command lines, of any process, that contain a text."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if text in line:
+            found.append(line)
+    return found
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_saves_its_state_and_goes_on(tmp_path: Path, number: int, status: int) -> None:
+    """The first of three stages is done, the second has taken 5 of its 20 steps and waits."""
     results, log = tmp_path / "results", tmp_path / "log"
-    driver = start(results, "patient")
+    driver = start(results, "held")
     wait_for(log, 25)
     driver.send_signal(number)
     returned, summary, said = finish(driver)
     assert (returned, summary["interrupted"]) == (status, number)
     assert "stopping" in said
     assert (summary["done"], summary["pending"], summary["failed"]) == (1, 2, 0)
-    steps_before = len(log.read_text().splitlines())
-    assert steps_before < 60
-    returned, summary, _ = finish(start(results, "patient"))
+    assert len(log.read_text().splitlines()) == 25
+    Path(f"{log}.go").touch()
+    returned, summary, _ = finish(start(results, "held"))
     assert (returned, summary["done"]) == (0, 3)
     assert len(log.read_text().splitlines()) == 60, "no step was taken twice"
-    lab, stages = Lab(results, {}), scenario("patient", str(log))
+    lab, stages = Lab(results, {}), scenario("held", str(log))
     assert lab.values(stages) == [float(sum(range(20)))] * 3
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
-    driver = start(tmp_path / "results", "deaf", grace=60)
+    """The stage hears nothing for a quarter of an hour, and the grace is as long. Two kinds: two of one may be one."""
+    driver = start(tmp_path / "results", "deaf", grace=1000)
     wait_for(tmp_path / "log", 0)
     driver.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    begun = time.monotonic()
-    driver.send_signal(signal.SIGINT)
-    returned, summary, _ = finish(driver, timeout=30)
+    driver.send_signal(signal.SIGTERM)
+    returned, summary, _ = finish(driver)
     assert returned == 130 and summary["failed"] == 0
-    assert time.monotonic() - begun < 15
 
 
 def test_a_stage_deaf_to_a_signal_is_left_after_the_grace(tmp_path: Path) -> None:
     driver = start(tmp_path / "results", "deaf", grace=1.0)
     wait_for(tmp_path / "log", 0)
     driver.send_signal(signal.SIGTERM)
-    returned, summary, _ = finish(driver, timeout=30)
+    returned, summary, _ = finish(driver)
     assert (returned, summary["failed"]) == (143, 0)
 
 
@@ -147,7 +159,7 @@ def test_a_file_too_large_fails_its_stage_only(tmp_path: Path) -> None:
     )
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**22, 2**22))  # noqa: E731  # a preexec hook of one line
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, preexec_fn=limit
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300, preexec_fn=limit
     )
     finished, failed, reason = json.loads(done.stdout.splitlines()[-1])
     assert (finished, failed) == (2, 1), done.stderr
@@ -170,15 +182,17 @@ def test_a_full_disk_under_the_tables_ends_the_run_in_a_sentence(tmp_path: Path)
 
 @pytest.mark.slow
 def test_an_interrupted_run_on_ray_goes_on_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Of three stages the first runs through, if it was begun; the others wait after 5 of their 20 steps."""
     results, log = tmp_path / "results", tmp_path / "log"
-    driver = start(results, "patient", in_process=False, workers=2, grace=10)
-    wait_for(log, 4, timeout=120)
+    driver = start(results, "held", in_process=False, workers=2, grace=200)
+    wait_for(log, 5)
     driver.send_signal(signal.SIGTERM)
     returned, summary, said = finish(driver)
     assert (returned, summary["interrupted"]) == (143, signal.SIGTERM), said
-    assert summary["pending"] == 3
+    assert summary["pending"] >= 2 and summary["done"] + summary["pending"] == 3
     assert not list(Path(tempfile.gettempdir()).glob(f"th-{driver.pid}-*"))
-    returned, summary, _ = finish(start(results, "patient", in_process=False, workers=2))
+    Path(f"{log}.go").touch()
+    returned, summary, _ = finish(start(results, "held", in_process=False, workers=2))
     assert (returned, summary["done"]) == (0, 3)
     assert len(log.read_text().splitlines()) == 60, "no step was taken twice"
     assert not list((results / "store" / "scratch" / "pulses").iterdir())
@@ -188,7 +202,7 @@ def test_an_interrupted_run_on_ray_goes_on_and_leaves_nothing_behind(tmp_path: P
 def test_a_killed_driver_on_ray_can_be_followed_by_another(tmp_path: Path) -> None:
     results = tmp_path / "results"
     driver = start(results, "naps", in_process=False, workers=2)
-    until = time.monotonic() + 90
+    until = time.monotonic() + 300
     while time.monotonic() < until and not (
         (results / "store" / "records" / "_delta_log").is_dir() and done_keys(results)
     ):
@@ -197,6 +211,9 @@ def test_a_killed_driver_on_ray_can_be_followed_by_another(tmp_path: Path) -> No
     driver.communicate()
     before = done_keys(results)
     assert before
+    while processes_that_name(f"th-{driver.pid}-"):  # its Ray ends by itself, and writes until it has
+        assert time.monotonic() < until
+        time.sleep(0.1)
     returned, summary, _ = finish(start(results, "naps", in_process=False, workers=2))
     assert (returned, summary["done"], summary["stages_run"]) == (0, 60, 60 - len(before))
     assert not list(Path(tempfile.gettempdir()).glob(f"th-{driver.pid}-*")), "the next run sweeps what was left"

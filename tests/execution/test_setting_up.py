@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,7 +38,7 @@ def test_importing_execution_is_light() -> None:
         "import sys, harness.execution\n"
         "print([name for name in ('ray', 'torch', 'pyarrow', 'deltalake', 'rich', 'numpy') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() == "[]", done.stderr
 
 
@@ -48,7 +49,7 @@ def test_in_process_needs_no_ray() -> None:
         "lab = Lab(Path(tempfile.mkdtemp()), {'in_process': True})\nprint(lab.run(chains(2, 1)).done)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=HERE.parents[1], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", script], cwd=HERE.parents[1], capture_output=True, text=True, timeout=300
     )
     assert done.stdout.split() == ["2"], done.stderr
 
@@ -99,6 +100,29 @@ def test_a_local_cluster_has_a_token_a_folder_of_its_own_and_no_dashboard(
     assert made.folder is not None and made.folder.is_dir() and len(str(made.folder)) < 40
     made.close()
     assert not made.folder.exists() and ray.calls[-1] == {}
+
+
+@pytest.mark.parametrize("job", ["7", None])
+def test_inside_a_slurm_job_a_local_ray_is_deaf_to_what_announces_the_end(
+    monkeypatch: pytest.MonkeyPatch, clean_environment: None, job: str | None
+) -> None:
+    """Ray's processes inherit what is blocked while it starts; afterwards this process hears again."""
+    blocked: list[set[Any]] = []
+    ray = fake_ray()
+    start = ray.init
+
+    def init(**options: Any) -> Any:
+        blocked.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+        return start(**options)
+
+    ray.init = init
+    monkeypatch.setattr(session, "load_ray", lambda: ray)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    if job is not None:
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+    session.start_session(1, None).close()
+    assert (signal.SIGTERM in blocked[0]) == (job is not None)
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_a_cluster_is_joined_only_by_its_address(monkeypatch: pytest.MonkeyPatch, clean_environment: None) -> None:
@@ -164,7 +188,7 @@ def unpack_elsewhere(plugins: list[shipping.Plugin], scratch: Path) -> str:
     import pickle
 
     done = subprocess.run(
-        [sys.executable, "-c", script, str(scratch)], input=pickle.dumps(plugins), capture_output=True, timeout=60
+        [sys.executable, "-c", script, str(scratch)], input=pickle.dumps(plugins), capture_output=True, timeout=300
     )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
@@ -192,7 +216,7 @@ def test_another_package_is_refused(tmp_path: Path) -> None:
     )
     luggage = Luggage(WorkerSetup("w", tmp_path), "0" * 16, (), "logs/a.log")
     end = tmp_path / "end"
-    subprocess.run([sys.executable, "-c", script, str(end)], input=pickle.dumps(luggage), timeout=60, check=True)
+    subprocess.run([sys.executable, "-c", script, str(end)], input=pickle.dumps(luggage), timeout=300, check=True)
     said = (tmp_path / "logs" / "a.log").read_text()
     assert "differs from the driver's" in said and end.read_text() == "False"
     assert shipping.package_digest() == shipping.package_digest() != "0" * 16

@@ -115,7 +115,8 @@ def _misbehave(how: str, marker: str) -> None:
     if how == "memory":
         raise MemoryError("no memory for this")
     if how == "hang":
-        time.sleep(1000)
+        for _ in range(100_000):  # in small pieces: a signal that another thread receives does not end a sleep
+            time.sleep(0.01)
 
 
 @stage(version=1)
@@ -159,6 +160,41 @@ def patient(index: int, steps: int, log: str, pause: float = 0.05, *, ctx: Stage
         total = total + step
         ctx.progress(step + 1, steps)
     return measured(float(total))
+
+
+@stage(version=1)
+def held(index: int, steps: int, log: str, hold_at: int, gate: str, *, ctx: StageContext) -> Measurements:
+    """Like `patient`, without pauses; but before step ``hold_at`` it waits for a file to be there, or to be stopped."""
+    import torch
+
+    state = ctx.checkpoint.load()
+    first = 0 if state is None else int(state[1]["step"])
+    total = torch.zeros(()) if state is None else state[0]["total"]
+    for step in range(first, steps):
+        while step == hold_at and not Path(gate).exists() and not ctx.should_stop():
+            time.sleep(0.02)
+        if ctx.should_stop():
+            ctx.checkpoint.save({"total": total}, {"step": step})
+            raise Stopped
+        with open(log, "a") as file:
+            file.write(f"{index} {step}\n")
+        total = total + step
+    return measured(float(total))
+
+
+@stage(version=1)
+def meeting(index: int, of: int, folder: str, patience: float = 600.0) -> Measurements:
+    """Ends when ``of`` stages have begun; measures the last number of its node's address."""
+    import ray
+
+    Path(folder).mkdir(exist_ok=True)
+    Path(folder, str(index)).touch()
+    end = time.monotonic() + patience
+    while len(os.listdir(folder)) < of:
+        time.sleep(0.02)
+        if time.monotonic() > end:
+            raise TimeoutError("the others did not come")
+    return measured(float(ray.util.get_node_ip_address().rpartition(".")[2]))
 
 
 @stage(version=1)

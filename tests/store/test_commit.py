@@ -162,9 +162,8 @@ def test_a_commit_into_a_cleaned_place_of_the_log_is_noticed(
     table, real, lost = store.table(name), tables.newest_checkpoint, []
     commit = table._commit
     monkeypatch.setattr(table, "_commit", lambda *arguments: commit(*arguments) if lost else lost.append(1))
-    monkeypatch.setattr(
-        tables, "newest_checkpoint", lambda path: 10**6 if path == table.path and len(lost) == 1 else real(path)
-    )
+    newest = lambda path, after=0: 10**6 if path == table.path and len(lost) == 1 else real(path, after)  # noqa: E731
+    monkeypatch.setattr(tables, "newest_checkpoint", newest)
     monkeypatch.setattr(table, "reopen", lambda: lost.append(2) or tables.Table.reopen(table))
     group = one("a", 0.5)
     group.attempts.append(AttemptRow(key_of("b"), "train", "f" * 32, "failed"))
@@ -317,18 +316,20 @@ def test_a_driver_that_sleeps_through_compactions(results: Path, other_driver) -
 
     store = Store.open(results, create=True)
     process = other_driver("endless", results, "x")
-    process.stdout.readline()
+    said = []
     for turn in range(12):
-        time.sleep(0.05 + 0.013 * turn)
+        said.append(process.stdout.readline())  # it has got on since it was woken
+        time.sleep(0.013 * turn)
         os.kill(process.pid, signal.SIGSTOP)
         store.commit(one(f"awake-{turn}"))
         store.compact(force=True)
         store.compact(force=True)
         os.kill(process.pid, signal.SIGCONT)
-    time.sleep(0.3)
+    said.append(process.stdout.readline())
     assert process.poll() is None, process.communicate()
     process.kill()
-    acknowledged = [line.split() for line in process.communicate()[0].splitlines() if line.count(" ") == 3]
+    said += process.stdout.read().splitlines()
+    acknowledged = [line.split() for line in said if line.count(" ") == 3]
     records, found = store.refresh(), _all_measurements(store)
     assert len(acknowledged) > 10 and all(key_of(f"awake-{turn}") in records for turn in range(12))
     for _, key, attempt, value in acknowledged:
