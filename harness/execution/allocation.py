@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -31,6 +32,17 @@ START_SECONDS: Final = 180.0
 """How long the nodes may take until all have joined; cold shared file systems are slow to import Ray from."""
 
 END_SECONDS: Final = 15.0
+
+ANNOUNCING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What Slurm sends to all processes of a step before it ends them."""
+
+
+def block_announcements() -> set[int]:
+    """Keep what announces an end from this thread and from what it starts: Ray must stay up while a run saves its work.
+
+    Returns the signals that were blocked before, for `signal.pthread_sigmask` to restore.
+    """
+    return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ANNOUNCING)}
 
 
 @dataclass(frozen=True)

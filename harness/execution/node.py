@@ -1,7 +1,8 @@
 """One node's part of a Ray cluster, as a job step: `python -m harness.execution.node`.
 
 Ray runs in the foreground in a folder of its own, which is removed at the end: when the driver closes this process's
-input or dies. A signal from Slurm is not the end yet: it is passed on to the driver, which saves what it can.
+input or dies. A signal from Slurm is not the end yet: it is passed on to the driver, which saves what it can. Slurm
+sends it to every process of the step; Ray and its workers are started with it blocked, and with them what they start.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.execution.allocation import free_port
+from harness.execution.allocation import ANNOUNCING, block_announcements, free_port
 from harness.execution.session import OBJECT_STORE_BYTES
 
 
@@ -56,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     arguments.folder.mkdir(mode=0o700)
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    process = subprocess.Popen(ray_command(arguments), stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        ray_command(arguments), stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=block_announcements
+    )
 
     def announced(number: int, frame: object) -> None:
         """Slurm wants the job to end: the driver is told, and Ray stays up for what it still has to save."""
@@ -64,32 +68,37 @@ def main(argv: Sequence[str] | None = None) -> int:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(arguments.driver, signal.SIGUSR1)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in ANNOUNCING:
         signal.signal(number, announced)
     threading.Thread(target=_end_with_driver, args=(process,), daemon=True).start()
     try:
-        return process.wait()
+        while process.poll() is None:  # no long call: a signal that reaches the other thread would not end it
+            time.sleep(0.1)
+        return process.returncode
     finally:
-        _signal_all(process, signal.SIGKILL)
-        shutil.rmtree(arguments.folder, ignore_errors=True)
+        _end(process)
+        _remove(arguments.folder)
 
 
 def _end_with_driver(process: subprocess.Popen[bytes]) -> None:
     """End Ray when the driver closes this step's input, as its death does too."""
     while os.read(sys.stdin.fileno(), 4096):
         pass
-    _signal_all(process, signal.SIGTERM)
-    try:
-        process.wait(5.0)
-    except subprocess.TimeoutExpired:
-        _signal_all(process, signal.SIGKILL)
+    _end(process)
 
 
-def _signal_all(process: subprocess.Popen[bytes], number: int) -> None:
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End Ray's daemons; workers end when they are gone. Nothing of theirs is worth saving."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder into which workers that are about to end may still write."""
+    end = time.monotonic() + 5.0
+    while folder.exists() and time.monotonic() < end:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":

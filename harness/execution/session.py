@@ -22,7 +22,7 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.execution.allocation import ADDRESS as SLURM_ADDRESS
-from harness.execution.allocation import Allocation, SlurmRay
+from harness.execution.allocation import Allocation, SlurmRay, block_announcements
 
 TEMP_PREFIX = "th-"
 OBJECT_STORE_BYTES = 256 * 2**20
@@ -116,16 +116,17 @@ def _start_local(ray: Any, cpus: float, gpus: float | None, dashboard: bool, qui
     _reset_token(ray)
     folder = Path(tempfile.mkdtemp(prefix=f"{TEMP_PREFIX}{os.getpid()}-"))
     try:
-        context = ray.init(
-            address="local",
-            num_cpus=cpus,
-            num_gpus=gpus,
-            include_dashboard=dashboard,
-            dashboard_host="127.0.0.1",
-            object_store_memory=OBJECT_STORE_BYTES,
-            _temp_dir=str(folder),
-            **quiet,
-        )
+        with _announcements_blocked():
+            context = ray.init(
+                address="local",
+                num_cpus=cpus,
+                num_gpus=gpus,
+                include_dashboard=dashboard,
+                dashboard_host="127.0.0.1",
+                object_store_memory=OBJECT_STORE_BYTES,
+                _temp_dir=str(folder),
+                **quiet,
+            )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -143,6 +144,19 @@ def _start_on_nodes(ray: Any, cluster: SlurmRay, quiet: dict[str, Any]) -> Sessi
         cluster.stop()
         raise
     return Session(True, None, address, cluster)
+
+
+@contextlib.contextmanager
+def _announcements_blocked() -> Iterator[None]:
+    """Start Ray without ears for what announces the end of a Slurm job: its processes get that, too, and would end."""
+    if "SLURM_JOB_ID" not in os.environ:
+        yield
+        return
+    before = block_announcements()
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -15,11 +15,13 @@ HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 class Signals:
     """While entered, notes the first of these signals, calling ``on_first``; a second one calls ``on_second``.
 
-    Does nothing outside the main thread, where Python allows no handlers.
+    A SIGUSR1 beside one of the others is no second: a batch system may send both for one and the same end. Does nothing
+    outside the main thread, where Python allows no handlers.
     """
 
     def __init__(self, on_first: Callable[[], None], on_second: Callable[[], None]) -> None:
         self.received: int | None = None
+        self._heard: set[int] = set()
         self._on_first = on_first
         self._on_second = on_second
         self._before: dict[int, Any] = {}
@@ -40,10 +42,12 @@ class Signals:
         self._before.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        again = number in self._heard or (number != signal.SIGUSR1 and bool(self._heard - {signal.SIGUSR1}))
+        self._heard.add(number)
         if self.received is None:
             self.received = number
             self._on_first()
-        else:
+        elif again:
             self._on_second()
 
 

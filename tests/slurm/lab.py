@@ -43,6 +43,7 @@ class Lab:
             **{name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "RAY_"))},
             "SLURM_CONF": str(folder / "slurm.conf"),
             "PATH": f"{os.environ['PATH']}:{PATHS}",
+            "RAY_worker_niceness": "0",  # Ray would give way to whatever else runs on this machine
         }
 
     # --- up and down ----------------------------------------------------------------------------------------------
@@ -56,7 +57,7 @@ class Lab:
             self._start("slurmctld", ["slurmctld", "-D", "-i"])
             for node in self.nodes:
                 self.start_node(node)
-            self.until(lambda: self.states() == dict.fromkeys(self.nodes, "idle"), "all nodes are idle", 60)
+            self.until(lambda: self.states() == dict.fromkeys(self.nodes, "idle"), "all nodes are idle", 300)
         except BaseException:
             self.__exit__()
             raise
@@ -112,7 +113,7 @@ class Lab:
             f"--log-file={munge}/log", f"--pid-file={munge}/pid", f"--seed-file={munge}/seed",
         ]  # fmt: skip
         self._start("munged", command)
-        self.until(lambda: (munge / "socket").exists(), "munge listens", 20)
+        self.until(lambda: (munge / "socket").exists(), "munge listens", 120)
 
     def _start(self, name: str, command: Sequence[str]) -> None:
         with (self.folder / "log" / f"{name}.out").open("ab") as log:
@@ -142,6 +143,12 @@ class Lab:
             except ProcessLookupError:
                 continue
 
+    def last_words(self) -> str:
+        """The last thing that each daemon wrote to its log."""
+        logs = sorted((self.folder / "log").glob("*.log"))
+        lines = [path.read_text(errors="replace").splitlines()[-1:] for path in logs]
+        return " / ".join(f"{path.stem}: {line[0]}" for path, line in zip(logs, lines, strict=True) if line)
+
     # --- looking --------------------------------------------------------------------------------------------------
 
     def call(self, *command: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -161,14 +168,14 @@ class Lab:
         words = self.call("scontrol", "--oneliner", "show", "job", number).stdout.split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
-    def until(self, there: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+    def until(self, there: Callable[[], object], what: str, seconds: float = 600.0) -> None:
         """Wait for something; fails, saying what, when it does not come."""
         end = time.monotonic() + seconds
         while not there():
             assert time.monotonic() < end, f"not in {seconds:g} s: {what}; {self.call('squeue').stdout}"
             time.sleep(0.2)
 
-    def ended(self, number: str, seconds: float = 240.0) -> str:
+    def ended(self, number: str, seconds: float = 900.0) -> str:
         """Wait for a job's end and return its state."""
         over = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "DEADLINE", "OUT_OF_MEMORY")
         self.until(lambda: self.job(number).get("JobState") in over, f"job {number} ends", seconds)
