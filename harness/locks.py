@@ -25,7 +25,9 @@ Identities = dict[str, dict[str, Any]]
 
 def lock_path(study: str, results: str | Path) -> Path:
     """Return where the lock file of a study lies."""
-    return Path(results) / study / "study.lock.json"
+    from harness.store import local_folder
+
+    return local_folder(results) / study / "study.lock.json"
 
 
 def prepare(study: Study, expansion: Expansion, results: str | Path) -> Path:

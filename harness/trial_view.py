@@ -61,7 +61,7 @@ def view_trial(trial: str, store: Store) -> TrialView:
         stages=stages,
         attempts=_attempts(key, stages, store),
         candidates=_candidates(row["trial_id"], store),
-        store=store.root,
+        store=store.local,
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness.cluster.jobs import Job, ask, note_job
 from harness.errors import HarnessError
+from harness.store import local_folder, place_of
 
 if TYPE_CHECKING:
     from harness.study import Study
@@ -84,23 +85,24 @@ def plan_submission(
     planned = plan(study, results)
     if not planned.stages_needed:
         raise HarnessError(f"study {study.name} has nothing left to run")
-    words = [str(file), "--results", str(results), *run_options]
+    words = [str(file), "--results", str(place_of(results)), *run_options]
+    folder = local_folder(results) / study.name
     if request.array is None:
-        log = str(results / study.name / "slurm-%j.log")
+        log = str(folder / "slurm-%j.log")
         script = render("run_study.sbatch", request.options(f"harness-{study.name}", log), words)
         return [Submission("study", script)]
     from harness.planning import cut
 
     shards = cut(planned, request.array)
-    to = results / study.name / f"shards-{shards.plan[:8]}-{len(shards)}.json"
+    to = folder / f"shards-{shards.plan[:8]}-{len(shards)}.json"
     shards.write(to)
-    return _array(study.name, to, len(shards), bool(shards.shared), results, request, words)
+    return _array(study.name, to, len(shards), bool(shards.shared), folder, request, words)
 
 
 def _array(
-    name: str, shards: Path, number: int, shared: bool, results: Path, request: Request, words: Sequence[str]
+    name: str, shards: Path, number: int, shared: bool, folder: Path, request: Request, words: Sequence[str]
 ) -> list[Submission]:
-    log = str(results / name / "slurm-%A-%a.log")
+    log = str(folder / "slurm-%A-%a.log")
     options = request.options(f"harness-{name}", log)
     found = []
     if shared:
@@ -130,7 +132,7 @@ def submit(study_name: str, results: Path, submissions: Sequence[Submission]) ->
 
     Raises HarnessError with sbatch's own words when it refuses; what was submitted before stays submitted.
     """
-    folder = results / study_name
+    folder = local_folder(results) / study_name
     folder.mkdir(parents=True, exist_ok=True)
     jobs: list[Job] = []
     first: str | None = None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.data.items import Item
 from harness.data.locations import decoded_folder, one_at_a_time, publish, work_folder
+from harness.data.node_copies import local_copy
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -62,7 +63,14 @@ def decoded(
                     made.mkdir()
                     _write(made, items(), size, fit)
                     publish(made, folder)
-    return _read(folder)
+    return _read(local_copy(folder, check=_check))
+
+
+def _check(folder: Path) -> None:
+    """Raise HarnessError unless the pictures of a split are those that were decoded."""
+    pictures = open_pictures(folder / PICTURES)
+    if hashlib.sha256(pictures.data).hexdigest() != _read(folder).sha256:
+        raise HarnessError(f"the decoded pictures copied to {folder} are damaged: remove them from the cache")
 
 
 def _write(folder: Path, items: Sequence[tuple[Item, int]], size: int, fit: Fit) -> None:

@@ -19,7 +19,9 @@ from harness.data.archives import ArchiveError, unpack
 from harness.data.catalogue import PACKAGES, DataPackage, packages
 from harness.data.clients import Progress, download
 from harness.data.locations import data_root, one_at_a_time, publish, tree_size, work_folder
+from harness.data.node_copies import local_copy
 from harness.errors import HarnessError
+from harness.store.cache import scratch_root
 
 INVENTORY: Final = "INVENTORY.json"
 """In the folder of an unpacked package: sha256 and size of each file."""
@@ -82,7 +84,7 @@ def fetch(
 
 
 def require(name: str) -> Path:
-    """Return the folder of a package that must be here already.
+    """Return the folder of a package that must be here already: this node's copy, where it keeps copies.
 
     Raises DataAbsentError that names the command to fetch it when it is not: a task never downloads.
     """
@@ -92,7 +94,10 @@ def require(name: str) -> Path:
             f"the data package {name!r} ({entry.size / 1e6:.1f} MB, licence: {entry.licence}) is not on this machine: "
             f"run `harness data fetch {name}`"
         )
-    return entry.folder
+    if scratch_root() is None:
+        return entry.folder
+    listed: Mapping[str, list[Any]] = json.loads((entry.folder / INVENTORY).read_text(encoding="utf-8"))
+    return local_copy(entry.folder, {path: digest for path, (_, digest) in listed.items()})
 
 
 def is_ready(entry: DataPackage) -> bool:

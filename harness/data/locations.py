@@ -79,8 +79,11 @@ def one_at_a_time(name: str) -> Iterator[None]:
     """Let one process of this machine do a piece of work while others wait; freed by the system when one dies.
 
     Only saves doing the work twice: correctness rests on `publish`. Where the file system has no locks, nobody waits.
+    The lock's file lies on the node's own disk, if it has one.
     """
-    folder = data_root() / "locks"
+    from harness.store.cache import node_root
+
+    folder = node_root() / "data" / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / f"{name}.lock", "a", encoding="utf-8") as file:
         with suppress(ImportError, OSError):

@@ -78,7 +78,8 @@ class Checkpoint:
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+                # Copies: what the library gives stays mapped to the file, which the next save replaces.
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  (no mapping)
         except (OSError, SafetensorError):
             return None
         if metadata.get("version") != self._version:

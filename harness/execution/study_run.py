@@ -283,7 +283,7 @@ class _Run:
 
         return RayPools(
             self._setup,
-            self.store.root.resolve(),
+            self.store.local.resolve(),
             usable_cores(),
             self.options.workers,
             pack_plugins(self.plan.study.plugins),
@@ -294,20 +294,23 @@ class _Run:
         )
 
     def _setup(self, name: str, resources: Resources) -> WorkerSetup:
+        from harness.execution.warming import named_values
         from harness.execution.worker import WorkerSetup
-        from harness.store import cache_root
+        from harness.store import node_root
 
         limit = self.options.memory_limit
         return WorkerSetup(
             name,
-            self.store.root.resolve(),
+            self.store.local.resolve(),
+            artifacts=None if self.store.local == self.store.root else self.store.root,
             threads=max(1, int(resources.cpus)),
             loaders=resources.loaders,
             gpu=resources.gpus > 0,
             cache_bytes=self.options.cache_bytes or 2**30,
-            disk_cache=self.options.disk_cache or cache_root(),
+            disk_cache=self.options.disk_cache or node_root(),
             memory_limit=None if self.options.in_process else limit,
             max_stages=self.options.max_stages,
+            warm=named_values(self.ledger.stages.values()),
             rss_growth=limit or 8 * 2**30,
         )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.backbones.base import Backbone
 from harness.errors import HarnessError
 from harness.execution import ladder
 from harness.execution.cache import MemoryCache, nbytes_of
@@ -19,8 +20,11 @@ from harness.execution.inputs import Larder, Made, Obstacle
 from harness.execution.ledger import flags_after
 from harness.execution.messages import Call, Reply, Result, Rung, Spec, Try
 from harness.execution.meters import MemoryMeter, Pulse, limit_memory, resident_bytes
+from harness.execution.warming import warm
 from harness.graph import Artifact, Measurement, Measurements, StageKind, Value, World
 from harness.store import ArtifactRef, ArtifactStore, CacheStore
+from harness.store import Place as StorePlace
+from harness.tasks.base import Task
 
 FLUSH_BYTES = 64 * 2**20
 """Artifacts of a call are written together, at its end or when this many bytes wait."""
@@ -30,7 +34,8 @@ _EXPECTED = {"artifact": Artifact, "value": Value, "measurements": Measurements}
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What a worker is told once. ``root`` is the store's directory, seen by all nodes.
+    """What a worker is told once. ``root`` is the store's directory, seen by all nodes; ``artifacts``: where artifacts
+    lie when not there, but in object storage. ``warm``: data and weights to bring to the node before the first stage.
 
     ``threads``, ``loaders``: cores to compute with, and further ones to load data with. ``cache_bytes``: memory for
     loaded data and artifacts. ``disk_cache``: the node-local folder for cached artifacts (None: keep none).
@@ -49,6 +54,8 @@ class WorkerSetup:
     max_stages: int = 1_000_000
     rss_growth: int = 8 * 2**30
     loaders: int = 0
+    artifacts: StorePlace | None = None
+    warm: tuple[Task | Backbone, ...] = ()
 
 
 @dataclass(slots=True)
@@ -77,7 +84,7 @@ class Worker:
             world,
             loaders=setup.loaders,
         )
-        self.artifacts = ArtifactStore(setup.root)
+        self.artifacts = ArtifactStore(setup.artifacts or setup.root)
         self.cache = None if setup.disk_cache is None else CacheStore(setup.disk_cache, setup.disk_cache_bytes)
         self.meter = MemoryMeter(device)
         self.device_name = _device_name(device)
@@ -86,6 +93,7 @@ class Worker:
         self.rungs: dict[tuple[str, Hashable], Rung] = {}
         self.stages_run = 0
         self.trouble = ""
+        warm(setup.warm)
         self.baseline = resident_bytes()
         if setup.memory_limit is not None:
             limit_memory(setup.memory_limit)

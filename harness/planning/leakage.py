@@ -80,7 +80,9 @@ class LeakageSummary:
 
 def leakage_path(study: str, results: str | Path) -> Path:
     """Return where what is known of a study's shared examples lies."""
-    return Path(results) / study / FILE
+    from harness.store import local_folder
+
+    return local_folder(results) / study / FILE
 
 
 def used_pairs(blocks: Iterable[Block]) -> Pairs:

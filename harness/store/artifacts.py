@@ -1,21 +1,26 @@
 """Artifacts: safetensors files under the store, named by their content, published only where none is yet.
 
 Workers write them directly; only the driver commits the records that name them. Two workers that made the same artifact
-write the same name, and the later one drops its copy.
+write the same name, and the later one drops its copy. In object storage they are objects, created only where none is
+yet; what is read from there is kept on this node for a while, in files that may be deleted at any time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.store import tensorfile
+from harness.store.cache import DEFAULT_BUDGET, node_root
 from harness.store.errors import ArtifactDamaged, StoreWriteError
+from harness.store.file_cache import FileCache
+from harness.store.objects import ObjectPath
+from harness.store.places import Place
 from harness.store.rows import ArtifactRef, new_id
 from harness.store.tensorfile import Member
 
@@ -33,7 +38,12 @@ _DRAFTS = "drafts"
 class ArtifactStore:
     """The artifact files of the store at ``root``. Small, picklable, and needs no open table."""
 
-    root: Path
+    root: Place
+
+    @property
+    def copies(self) -> FileCache:
+        """What this node keeps of artifacts in object storage."""
+        return FileCache(node_root() / "objects", DEFAULT_BUDGET)
 
     def put(
         self, key: str, tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any] | None = None
@@ -69,26 +79,54 @@ class ArtifactStore:
         Raises:
             ArtifactDamaged: the file is missing, cut short, or holds other bytes.
         """
-        path = self.path(ref)
         try:
-            tensors, header, found = tensorfile.read(path, ref.name)
+            tensors, header, found = self._read(ref)
         except tensorfile.Damaged as error:
-            raise ArtifactDamaged(path, ref.name, str(error)) from error
+            raise ArtifactDamaged(self.path(ref), ref.name, str(error)) from error
         if verify and found != ref.sha256:
-            raise ArtifactDamaged(path, ref.name, "it holds another artifact than was recorded")
+            raise ArtifactDamaged(self.path(ref), ref.name, "it holds another artifact than was recorded")
         return tensors, header
 
-    def path(self, ref: ArtifactRef) -> Path:
+    def digest_of(self, ref: ArtifactRef) -> str:
+        """Return the sha256 of an artifact as it is stored now.
+
+        Raises:
+            tensorfile.Damaged: the file is missing, cut short, or holds other bytes than it states.
+        """
+        if isinstance(self.root, ObjectPath):
+            self.copies.drop(ref.location)
+        return self._read(ref)[2]
+
+    def path(self, ref: ArtifactRef) -> Place:
         """Return the file that holds an artifact."""
         return self.root / ref.location
 
-    def files(self) -> Iterator[Path]:
-        """Iterate over all artifact files on disk."""
+    def files(self) -> Iterable[Place]:
+        """Iterate over all artifact files of the store."""
         return (self.root / FOLDER).glob("??/*.safetensors")
 
-    def drafts(self) -> Iterator[Path]:
+    def drafts(self) -> Iterable[Place]:
         """Iterate over files that a writer has not published (yet)."""
         return (self.root / FOLDER / _DRAFTS).glob("*")
+
+    def _read(self, ref: ArtifactRef) -> tuple[dict[str, torch.Tensor], dict[str, Any], str]:
+        """Read a member from the store, or from this node's copy of its object, which is replaced when it is bad."""
+        place = self.path(ref)
+        if isinstance(place, Path):
+            return tensorfile.read(place, ref.name)
+        copies = self.copies
+        for last in (False, True):
+            try:
+                return tensorfile.read(copies.get(ref.location, place.download), ref.name)
+            except FileNotFoundError:
+                raise tensorfile.Damaged("the file is missing") from None
+            except OSError as error:
+                raise tensorfile.Damaged(f"the file cannot be read ({error})") from error
+            except tensorfile.Damaged:
+                copies.drop(ref.location)
+                if last:
+                    raise
+        raise AssertionError("not reached")
 
     def _publish(self, members: Mapping[str, Member]) -> dict[str, ArtifactRef]:
         digests = {key: tensorfile.digest(tensors, header) for key, (tensors, header) in members.items()}
@@ -96,22 +134,50 @@ class ArtifactStore:
         content = hashlib.sha256(listing.encode()).hexdigest()
         location = f"{FOLDER}/{content[:2]}/{content}.safetensors"
         target = self.root / location
-        draft = self.root / FOLDER / _DRAFTS / new_id()
         try:
-            draft.parent.mkdir(parents=True, exist_ok=True)
-            target.parent.mkdir(exist_ok=True)
-            if not _intact(target, digests):
-                tensorfile.write(draft, members, digests)
-                _move(draft, target, digests)
+            if isinstance(target, ObjectPath):
+                self._write_object(target, location, members, digests)
+            else:
+                _write_file(target, members, digests)
         except OSError as error:
             raise StoreWriteError(f"artifact '{target}' could not be written: {error.strerror or error}") from error
-        finally:
-            with suppress(OSError):
-                draft.unlink()
         return {
             key: ArtifactRef(location, key, digests[key], tensorfile.size(tensors))
             for key, (tensors, _) in members.items()
         }
+
+    def _write_object(
+        self, target: ObjectPath, location: str, members: Mapping[str, Member], digests: Mapping[str, str]
+    ) -> None:
+        """Create an object unless an intact one bears its name; what was sent stays here as this node's copy."""
+        copies = self.copies
+        draft, other = copies.draft(), copies.draft()
+        try:
+            tensorfile.write(draft, members, digests)
+            try:
+                target.upload(draft, create=True)
+            except FileExistsError:
+                target.download(other)
+                if not _intact(other, digests):
+                    target.upload(draft)
+            copies.adopt(location, draft)
+        finally:
+            draft.unlink(missing_ok=True)
+            other.unlink(missing_ok=True)
+
+
+def _write_file(target: Path, members: Mapping[str, Member], digests: Mapping[str, str]) -> None:
+    """Create a file unless an intact one bears its name."""
+    draft = target.parent.parent / _DRAFTS / new_id()
+    try:
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(exist_ok=True)
+        if not _intact(target, digests):
+            tensorfile.write(draft, members, digests)
+            _move(draft, target, digests)
+    finally:
+        with suppress(OSError):
+            draft.unlink()
 
 
 def _move(draft: Path, target: Path, digests: Mapping[str, str]) -> None:

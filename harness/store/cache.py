@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.store import tensorfile
 from harness.store.errors import StoreError
+from harness.store.file_cache import evict
 from harness.store.rows import new_id
 
 if TYPE_CHECKING:
@@ -33,12 +34,26 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "transfer-harness"
 
 
+def scratch_root() -> Path | None:
+    """Return this node's own fast folder: below ``$HARNESS_SCRATCH``, or the folder that Slurm gave this job, if any.
+
+    For use where the cache directory lies on storage that nodes share.
+    """
+    named = os.environ.get("HARNESS_SCRATCH") or os.environ.get("SLURM_TMPDIR")
+    return Path(named).expanduser() / f"transfer-harness-{os.getuid()}" if named else None
+
+
+def node_root() -> Path:
+    """Return where this node keeps what it can make again: its scratch folder, or else the cache directory."""
+    return scratch_root() or cache_root()
+
+
 class CacheStore:
     """A node-local cache of artifacts by stage key."""
 
     def __init__(self, root: Path | None = None, budget_bytes: int = DEFAULT_BUDGET) -> None:
-        """Use ``root`` (default: :func:`cache_root`) and keep its files within ``budget_bytes`` together."""
-        self.root = (root or cache_root()) / "artifacts"
+        """Use ``root`` (default: :func:`node_root`) and keep its files within ``budget_bytes`` together."""
+        self.root = (root or node_root()) / "artifacts"
         self.budget_bytes = budget_bytes
 
     def put(self, key: str, tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any] | None = None) -> bool:
@@ -56,7 +71,7 @@ class CacheStore:
             with suppress(OSError):
                 draft.unlink()
             return False
-        self._evict(spare=target)
+        evict(self.root, self.budget_bytes, spare=target)
         return True
 
     def get(self, key: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
@@ -86,20 +101,3 @@ class CacheStore:
         if not _KEY.fullmatch(key):
             raise StoreError(f"{key!r} is no stage key")
         return self.root / key[:2] / f"{key}.safetensors"
-
-    def _evict(self, spare: Path) -> None:
-        """Delete the least recently used files until the budget holds."""
-        found = []
-        for path in self.root.rglob("*"):
-            with suppress(OSError):
-                state = path.stat()
-                if path.is_file():
-                    found.append((state.st_mtime_ns, state.st_size, path))
-        total = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found):
-            if total <= self.budget_bytes:
-                return
-            if path != spare:
-                with suppress(OSError):
-                    path.unlink()
-                total -= size

@@ -11,6 +11,7 @@ writer checks that they are there once it has committed; a driver whose place in
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -20,12 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.store.drivers import QUIET_SECONDS, leave, others_at_work
+from harness.store.places import name_in
 from harness.store.rows import Compaction
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake.transaction import AddAction
 
+    from harness.store.places import Place
     from harness.store.store import Store
     from harness.store.tables import Table
 
@@ -181,7 +184,7 @@ def _rewrite(
         table.discard([action.path for action in new if action.path not in live])
     for file in old:
         with suppress(OSError):
-            os.utime(table.path / file)  # from now on its age says since when it is superseded
+            _touch(table.path / file)  # from now on its age says since when it is superseded
     return dropped
 
 
@@ -189,7 +192,7 @@ def _groups(table: Table, files: Sequence[str], large: int | None) -> list[list[
     """Return the parts to merge, by partition: those smaller than ``large`` where there are several, or all of them."""
     folders: dict[str, list[str]] = {}
     for file in files:
-        if large is None or (table.path / file).stat().st_size < large:
+        if large is None or table.size(file) < large:
             folders.setdefault(str(Path(file).parent), []).append(file)
     return [group for group in folders.values() if large is None or len(group) > 1]
 
@@ -228,9 +231,9 @@ def clean(table: Table, retention: float) -> tuple[int, int, int]:
     live = set(table.files())
     superseded = set(table.superseded())
     candidates = [
-        (path, retention if _name(table, path) in superseded else max(retention, QUIET_SECONDS))
+        (path, _patience(path, retention) if name_in(table.path, path) in superseded else max(retention, QUIET_SECONDS))
         for path in table.path.rglob("part-*.parquet")
-        if _name(table, path) not in live
+        if name_in(table.path, path) not in live
     ]
     if table.version > 0:
         table.checkpoint()
@@ -243,11 +246,19 @@ def clean(table: Table, retention: float) -> tuple[int, int, int]:
     return deleted, nbytes, len(candidates) - deleted
 
 
-def _name(table: Table, path: Path) -> str:
-    return path.relative_to(table.path).as_posix()
+def _touch(path: Place) -> None:
+    """Set a file's time to now; objects have none but that of their writing."""
+    if isinstance(path, Path):
+        os.utime(path)
 
 
-def _old_log(table: Table) -> list[Path]:
+def _patience(path: Place, retention: float) -> float:
+    """Return the age at which a superseded part goes. An object's age does not say since when it is superseded: while
+    others are at work it stays."""
+    return retention if isinstance(path, Path) or not retention else math.inf
+
+
+def _old_log(table: Table) -> list[Place]:
     """Return the log files that the newest checkpoint makes superfluous, oldest first.
 
     A checkpoint is only ever deleted when a newer one lies beside it, so that there is always a complete one.
@@ -262,7 +273,7 @@ def _old_log(table: Table) -> list[Path]:
     return sorted(found)
 
 
-def _delete(path: Path, age: float) -> int | None:
+def _delete(path: Place, age: float) -> int | None:
     """Delete a file at least ``age`` seconds old; return its size, or None when it stays."""
     try:
         state = path.stat()

@@ -11,30 +11,30 @@ import os
 import platform
 import time
 from contextlib import suppress
-from pathlib import Path
+
+from harness.store.objects import ObjectPath
+from harness.store.places import Place
 
 QUIET_SECONDS = 600.0
 """After this long without a commit a driver counts as gone."""
 
 
-def beat(root: Path, writer: str) -> None:
+def beat(root: Place, writer: str) -> None:
     """Note that ``writer`` is at work."""
     path = root / "drivers" / writer
     with suppress(OSError):  # a full disk must not hide behind this file: the commit itself will report it
-        try:
-            os.utime(path)
-        except FileNotFoundError:
+        if not _touched(path):
             path.parent.mkdir(exist_ok=True)
             path.write_text(f"{_machine()} {os.getpid()}")
 
 
-def leave(root: Path, writer: str) -> None:
+def leave(root: Place, writer: str) -> None:
     """Note that ``writer`` has finished."""
     with suppress(OSError):
         (root / "drivers" / writer).unlink()
 
 
-def others_at_work(root: Path, writer: str) -> bool:
+def others_at_work(root: Place, writer: str) -> bool:
     """Whether another driver committed lately; forgets drivers that are gone."""
     working = False
     for path in (root / "drivers").glob("*"):
@@ -47,7 +47,18 @@ def others_at_work(root: Path, writer: str) -> bool:
     return working
 
 
-def _gone(path: Path) -> bool:
+def _touched(path: Place) -> bool:
+    """Whether there was a file to touch. An object has no time but that of its last writing."""
+    if isinstance(path, ObjectPath):
+        return False
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _gone(path: Place) -> bool:
     try:
         if time.time() - path.stat().st_mtime > QUIET_SECONDS:
             return True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.store.places import Place
 
 
 class StoreError(HarnessError):
@@ -14,7 +17,7 @@ class StoreError(HarnessError):
 class NoStoreError(StoreError):
     """There is no store under the results directory."""
 
-    def __init__(self, results: Path) -> None:
+    def __init__(self, results: Place) -> None:
         """Name the directory that holds no store."""
         super().__init__(f"there are no results under '{results}' yet: run a study first, or name another --results")
 
@@ -35,13 +38,13 @@ class ArtifactDamaged(StoreError):
         key: the key of the stage that left the artifact.
     """
 
-    def __init__(self, path: Path, key: str, what: str) -> None:
+    def __init__(self, path: Place, key: str, what: str) -> None:
         """Say which file is damaged, how, and whose artifact it was."""
         super().__init__(f"artifact of stage {key} in '{path}' is damaged: {what}")
         self.path = path
         self.key = key
         self.what = what
 
-    def __reduce__(self) -> tuple[type[ArtifactDamaged], tuple[Path, str, str]]:
+    def __reduce__(self) -> tuple[type[ArtifactDamaged], tuple[Place, str, str]]:
         """Survive the way from a worker to the driver."""
         return type(self), (self.path, self.key, self.what)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.store import tensorfile
 from harness.store.errors import StoreError
+from harness.store.places import name_in
 from harness.store.rows import Finding
 
 if TYPE_CHECKING:
+    from harness.store.places import Place
     from harness.store.records import Records
     from harness.store.store import Store
     from harness.store.tables import Table
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _MEASURED = ("key", "attempt", "task", "split", "metric", "step")
 
 
-def parts(store: Store) -> dict[str, list[Path]]:
+def parts(store: Store) -> dict[str, list[Place]]:
     """Return the live Parquet files of every table; see :meth:`harness.store.Store.parts`."""
     from harness.store.schemas import TABLES
 
@@ -72,9 +73,11 @@ def _check_table(store: Store, name: str) -> Iterator[Finding]:
             if rows != stated:
                 yield Finding("error", where, f"the part holds {rows} rows where the log says {stated}")
     live = set(table.files())
-    for path in sorted(table.path.rglob("part-*.parquet")):
-        if path.relative_to(table.path).as_posix() not in live:
-            yield Finding("note", f"{name}/{path.name}", "superseded or never committed; compaction deletes it in time")
+    found = sorted(name_in(table.path, path) for path in table.path.rglob("part-*.parquet"))
+    for file in found:
+        if file not in live:
+            where = f"{name}/{file.rpartition('/')[2]}"
+            yield Finding("note", where, "superseded or never committed; compaction deletes it in time")
 
 
 def _still_live(table: Table, file: str) -> bool:
@@ -111,7 +114,7 @@ def _check_artifacts(store: Store, records: Records) -> Iterator[Finding]:
         if ref is None:
             continue
         try:
-            found = tensorfile.read(store.artifacts.path(ref), ref.name)[2]
+            found = store.artifacts.digest_of(ref)
         except tensorfile.Damaged as error:
             yield Finding("error", ref.location, f"the artifact is damaged: {error}", key)
         else:
@@ -121,9 +124,8 @@ def _check_artifacts(store: Store, records: Records) -> Iterator[Finding]:
 
 def _check_orphans(store: Store, records: Records) -> Iterator[Finding]:
     named = set(records.column("location"))
-    for path in sorted(store.artifacts.files()):
-        name = path.relative_to(store.root).as_posix()
+    for name in sorted(name_in(store.root, path) for path in store.artifacts.files()):
         if name not in named:
             yield Finding("note", name, "no record names this file; prune deletes it in time")
-    for path in sorted(store.artifacts.drafts()):
-        yield Finding("note", path.relative_to(store.root).as_posix(), "unpublished; compaction deletes it in time")
+    for name in sorted(name_in(store.root, path) for path in store.artifacts.drafts()):
+        yield Finding("note", name, "unpublished; compaction deletes it in time")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
 from harness.store.errors import StoreWriteError
+from harness.store.objects import ObjectPath
+from harness.store.places import Place
 from harness.store.schemas import TableSpec
 
 
@@ -26,17 +28,22 @@ def reason(error: BaseException) -> str:
 
 
 class PartWriter:
-    """Writes one part piece by piece; leaves no file behind when that fails."""
+    """Writes one part piece by piece; leaves no file behind when that fails.
+
+    An object is gathered in memory and sent as a whole.
+    """
 
     ROWS_PER_GROUP = 131_072
 
-    def __init__(self, root: Path, spec: TableSpec, name: str) -> None:
+    def __init__(self, root: Place, spec: TableSpec, name: str) -> None:
         """Prepare to write part ``name`` (a path relative to ``root``) of the table of that ``spec``."""
         self.name = name
         self.rows = 0
         self.path = root / name
+        self._state = 0, 0
         self._schema = pa.schema([column for column in spec.schema if column.name != spec.partition])
         self._pending: list[pa.Table] = []
+        self._gathered: pa.BufferOutputStream | None = None
         self._writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> PartWriter:
@@ -59,14 +66,12 @@ class PartWriter:
 
     def action(self, values: Mapping[str, str | None]) -> AddAction:
         """Return the log entry that makes the finished part live."""
-        state = self.path.stat()
-        stamp = state.st_mtime_ns // 1_000_000
-        return AddAction(self.name, state.st_size, dict(values), stamp, True, json.dumps({"numRecords": self.rows}))
+        size, stamp = self._state
+        return AddAction(self.name, size, dict(values), stamp, True, json.dumps({"numRecords": self.rows}))
 
     def _flush(self) -> None:
         if self._writer is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(self.path, self._schema, compression="zstd")
+            self._writer = pq.ParquetWriter(self._sink(), self._schema, compression="zstd")
         pieces, self._pending = self._pending, []
         self._writer.write_table(pa.concat_tables(pieces), row_group_size=self.ROWS_PER_GROUP)
 
@@ -75,6 +80,20 @@ class PartWriter:
             self._pending = self._pending or [self._schema.empty_table()]
             self._flush()
         cast(Any, self._writer).close()
+        if isinstance(self.path, ObjectPath):
+            content: bytes = cast(Any, self._gathered).getvalue().to_pybytes()
+            self.path.write_bytes(content)
+            self._state = len(content), int(time.time() * 1000)
+        else:
+            state = self.path.stat()
+            self._state = state.st_size, state.st_mtime_ns // 1_000_000
+
+    def _sink(self) -> Any:
+        if isinstance(self.path, ObjectPath):
+            self._gathered = pa.BufferOutputStream()
+            return self._gathered
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return self.path
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from harness.store.errors import StoreError
+from harness.store.places import name_in
 from harness.store.rows import Pruning
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _unreferenced(store: Store, kept: Collection[str | None], named: Collection[
     """Return the artifact files that can go, and their bytes."""
     files, nbytes = [], 0
     for path in store.artifacts.files():
-        name = path.relative_to(store.root).as_posix()
+        name = name_in(store.root, path)
         state = path.stat()
         if name not in kept and (name in named or time.time() - state.st_mtime > UNNAMED_SECONDS):
             files.append(name)

@@ -9,13 +9,13 @@ import os
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from harness.store.places import Place, readable
 from harness.store.schemas import TableSpec
 
 THREADS = min(8, os.cpu_count() or 1)
@@ -35,7 +35,7 @@ def partition_of(file: str) -> str:
 
 
 def read_parts(
-    root: Path, files: Sequence[str], spec: TableSpec, names: Sequence[str], where: Where | None = None
+    root: Place, files: Sequence[str], spec: TableSpec, names: Sequence[str], where: Where | None = None
 ) -> pa.Table:
     """Return the columns ``names`` of parts, in order. A column that a part lacks is null in its rows.
 
@@ -59,9 +59,9 @@ def read_parts(
         return pa.concat_tables(pool.map(read, files))
 
 
-def _read_part(root: Path, file: str, spec: TableSpec, schema: pa.Schema, where: Where | None) -> pa.Table:
+def _read_part(root: Place, file: str, spec: TableSpec, schema: pa.Schema, where: Where | None) -> pa.Table:
     wanted = {*schema.names, *([where.column] if where is not None else ())}
-    with pq.ParquetFile(root / file) as part:
+    with pq.ParquetFile(readable(root / file)) as part:
         stored = [name for name in part.schema_arrow.names if name in wanted]
         # Without a column to read there would be no rows to count either.
         rows = part.read(columns=stored or part.schema_arrow.names[:1])

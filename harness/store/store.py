@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.store.artifacts import ArtifactStore
 from harness.store.errors import NoStoreError, StoreError
+from harness.store.places import Place, local_folder, place_of
 from harness.store.records import Records
 from harness.store.rows import (
     AttemptRow,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """The outcomes, artifacts and provenance under ``<results>/store``.
+    """The outcomes, artifacts and provenance under ``<results>/store``, a folder or `s3://bucket/prefix`.
 
     Any number of processes may hold a store open, read it and commit to it at once, on one machine or on several that
     share the file system; no file locks are used. A process that has used a store must not ``fork`` (spawn instead).
@@ -37,14 +38,17 @@ class Store:
     Attributes:
         results: the results directory.
         root: the store's own directory.
+        local: the same on this machine: for logs, and for the states of long stages; ``root`` unless that is in
+            object storage.
         writer: random identifier of this driver, recorded in what it commits.
         artifacts: the artifact files.
     """
 
-    def __init__(self, results: Path) -> None:
+    def __init__(self, results: Place) -> None:
         """Describe the store under ``results`` without touching the disk; use :meth:`open`."""
-        self.results = Path(results)
-        self.root = self.results.absolute() / "store"
+        self.results = place_of(results)
+        self.root: Place = (self.results.absolute() if isinstance(self.results, Path) else self.results) / "store"
+        self.local = local_folder(self.results).absolute() / "store"
         self.writer = new_id()
         self.artifacts = ArtifactStore(self.root)
         self.lock = threading.RLock()
@@ -53,7 +57,7 @@ class Store:
         self._loaded = False
 
     @classmethod
-    def open(cls, results: Path | str, create: bool = False) -> Store:
+    def open(cls, results: Place | str, create: bool = False) -> Store:
         """Open the store under ``results``.
 
         Raises:
@@ -61,7 +65,7 @@ class Store:
             NewerStoreError: it was written by a later version of this program.
             StoreWriteError: it cannot be created.
         """
-        store = cls(Path(results))
+        store = cls(place_of(results))
         if create:
             from harness.store.tables import prepare_root
 
@@ -72,15 +76,19 @@ class Store:
         return store
 
     @staticmethod
-    def exists(results: Path | str) -> bool:
+    def exists(results: Place | str) -> bool:
         """Whether there is a store under ``results``.
 
         Raises:
-            StoreError: ``results`` is a file.
+            StoreError: ``results`` is a file, or object storage that cannot be read.
         """
-        if Path(results).is_file():
+        place = place_of(results)
+        if isinstance(place, Path) and place.is_file():
             raise StoreError(f"'{results}' is a file, not a results directory")
-        return (Path(results) / "store" / "records" / "_delta_log").is_dir()
+        try:
+            return (place / "store" / "records" / "_delta_log").is_dir()
+        except OSError as error:
+            raise StoreError(f"the results cannot be read: {error}") from error
 
     def table(self, name: str) -> Table:
         """Return one of the Delta tables, creating it when it does not exist yet."""
@@ -219,7 +227,7 @@ class Store:
 
     # --- upkeep ---------------------------------------------------------------------------------------------------
 
-    def parts(self) -> dict[str, list[Path]]:
+    def parts(self) -> dict[str, list[Place]]:
         """Return the live Parquet files of every table: what any Parquet reader may be given."""
         from harness.store.maintenance import parts
 

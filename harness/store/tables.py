@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
@@ -27,12 +26,16 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from harness.store.errors import NewerStoreError, StoreError, StoreWriteError
+from harness.store.objects import ObjectPath, refuse_without_conditions, storage_options
 from harness.store.parts import PartWriter, reason
+from harness.store.places import Place, names_after
 from harness.store.reading import Where, read_parts
 from harness.store.rows import new_id
 from harness.store.schemas import LAYOUT, SCHEMA_VERSION, TABLES, VERSION_PROPERTY, TableSpec
 
 TRIES = 40
+LONGEST_PAUSE = 4.0
+"""Seconds."""
 _ODD = re.compile(r"[%\\\x00-\x1f\x7f\ud800-\udfff]")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
 
@@ -50,7 +53,7 @@ class Conflict(Exception):
     """Another process changed what this commit relied on; refresh and decide again."""
 
 
-def prepare_root(root: Path) -> None:
+def prepare_root(root: Place) -> None:
     """Create the store's directory and all its tables where they are missing.
 
     Raises:
@@ -60,6 +63,8 @@ def prepare_root(root: Path) -> None:
     _refuse_odd_path(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
+        if isinstance(root, ObjectPath) and not (root / "records" / "_delta_log").is_dir():
+            refuse_without_conditions(root)
     except OSError as error:
         raise StoreWriteError(f"cannot create the store '{root}': {reason(error)}") from error
     for name in TABLES:
@@ -74,7 +79,7 @@ class Table:
         name: table name. path: its directory. spec: its columns.
     """
 
-    def __init__(self, path: Path, spec: TableSpec) -> None:
+    def __init__(self, path: Place, spec: TableSpec) -> None:
         """Look at the table at ``path``; use :meth:`open`."""
         self.name = spec.name
         self.path = path
@@ -86,7 +91,7 @@ class Table:
         self.reopen()
 
     @classmethod
-    def open(cls, root: Path, name: str) -> Table:
+    def open(cls, root: Place, name: str) -> Table:
         """Open table ``name`` of the store at ``root``, creating it if it is missing.
 
         Raises:
@@ -132,7 +137,7 @@ class Table:
         last: Exception | None = None
         for _ in range(TRIES):
             try:
-                self._delta = DeltaTable(str(self.path))
+                self._delta = DeltaTable(str(self.path), storage_options=_options(self.path))
                 self._look()
                 return
             except (DeltaError, OSError) as error:
@@ -163,6 +168,10 @@ class Table:
     def count(self, file: str) -> int:
         """Return the number of rows that the log states for a live part."""
         return int(self._parts[file][1])
+
+    def size(self, file: str) -> int:
+        """Return the bytes that the log states for a live part."""
+        return int(self._parts[file][0])
 
     def superseded(self) -> list[str]:
         """Return the parts that the log says were replaced and that may still lie on disk.
@@ -261,21 +270,23 @@ class Table:
     ) -> bool:
         """Commit actions; see :meth:`append` for the rest. An empty list only raises the numbers in ``expect``."""
         wanted = dict(expect or {})
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
             if any(self.number(application) != number for application, number in wanted.items()):
                 raise Conflict
             base = self.version
             try:
                 self._commit(actions, writer, wanted)
             except CommitFailedError:
-                _pause()
+                _pause(attempt)
                 self.refresh()
+                if self._live(actions):
+                    return True  # it stood all the while: only the answer was lost, and asking again met itself
                 continue
             except (DeltaError, OSError) as error:
                 if self._stands(actions, base, error):
                     return True
                 continue
-            if newest_checkpoint(self.path) > base:  # the log was cleaned beyond the place of this commit
+            if newest_checkpoint(self.path, base) > base:  # the log was cleaned beyond the place of this commit
                 self.reopen()
                 return False
             self.refresh()
@@ -332,9 +343,7 @@ class Table:
     def _stands(self, actions: Sequence[AddAction | RemoveAction], base: int, error: Exception) -> bool:
         """After a failed commit: whether it stands all the same; False means try again on a newer version."""
         self.refresh()
-        live = set(self.files())
-        added = [action.path for action in actions if isinstance(action, AddAction)]
-        if added and live.issuperset(added):
+        if self._live(actions):
             return True
         if self.version == base and _cleaned_away(error):
             self.reopen()  # what this version was read from is gone; the newest checkpoint says the same
@@ -344,6 +353,11 @@ class Table:
                 f"table '{self.path}' could not be written ({reason(error)}); what was committed before is intact"
             ) from error
         return False
+
+    def _live(self, actions: Sequence[AddAction | RemoveAction]) -> bool:
+        """Whether actions add parts, and these are live in the version last seen."""
+        added = [action.path for action in actions if isinstance(action, AddAction)]
+        return bool(added) and set(added) <= self._parts.keys()
 
     def _split(self, rows: pa.Table) -> tuple[dict[str, str | None], pa.Table]:
         """Take the partition column, constant over ``rows``, out of them."""
@@ -364,7 +378,7 @@ def _cleaned_away(error: Exception) -> bool:
     return isinstance(error, FileNotFoundError) or ("_delta_log" in str(error) and "not found" in str(error))
 
 
-def _refuse_odd_path(root: Path) -> None:
+def _refuse_odd_path(root: Place) -> None:
     """Refuse a directory whose name Delta Lake would read as another one: it takes paths for URLs.
 
     Raises:
@@ -377,18 +391,22 @@ def _refuse_odd_path(root: Path) -> None:
         )
 
 
-def _create(path: Path, spec: TableSpec) -> None:
-    """Create an empty table beside its place and rename it there: of two processes, one wins and both find it."""
+def _create(path: Place, spec: TableSpec) -> None:
+    """Create an empty table beside its place and rename it there: of two processes, one wins and both find it.
+
+    In object storage its first log entry is created where none is, which only one process can do.
+    """
+    if isinstance(path, ObjectPath):
+        try:
+            _create_table(path, spec)
+        except (DeltaError, OSError) as error:
+            if not (path / "_delta_log").is_dir():
+                raise StoreWriteError(f"table '{path}' could not be created: {reason(error)}") from error
+        return
     draft = path.with_name(f".{path.name}-{new_id()}")
     try:
         draft.mkdir(parents=True)
-        DeltaTable.create(
-            str(draft),
-            spec.schema,
-            partition_by=spec.partition,
-            configuration=_PROPERTIES,
-            raise_if_key_not_exists=False,
-        )
+        _create_table(draft, spec)
         os.rename(draft, path)
     except (DeltaError, OSError) as error:
         shutil.rmtree(draft, ignore_errors=True)
@@ -396,17 +414,38 @@ def _create(path: Path, spec: TableSpec) -> None:
             raise StoreWriteError(f"table '{path}' could not be created: {reason(error)}") from error
 
 
-def _pause() -> None:
-    """Wait a few milliseconds, at random, so that processes that collided do not collide again."""
-    time.sleep(random.uniform(0.001, 0.02))
+def _create_table(path: Place, spec: TableSpec) -> None:
+    DeltaTable.create(
+        str(path),
+        spec.schema,
+        partition_by=spec.partition,
+        configuration=_PROPERTIES,
+        raise_if_key_not_exists=False,
+        storage_options=_options(path),
+    )
 
 
-def newest_checkpoint(path: Path) -> int:
+def _options(path: Place) -> dict[str, str] | None:
+    return storage_options() if isinstance(path, ObjectPath) else None
+
+
+def _pause(attempt: int = 0) -> None:
+    """Wait at random, so that processes that collided do not collide again: milliseconds at first, then seconds.
+
+    All tries together last over a minute. A client of a shared file system may for so long answer from the listing of
+    the log that it read earlier, and not see the very commit that was in the way of this one.
+    """
+    time.sleep(random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 0.02 * 1.3**attempt))
+
+
+def newest_checkpoint(path: Place, after: int = 0) -> int:
     """Return the version of the newest checkpoint in the log of the table at ``path``, or -1.
+
+    In object storage only those from version ``after`` on are looked for.
 
     The pointer ``_last_checkpoint`` is no help here: a slow process may set it back to an older checkpoint.
     """
-    found = (_CHECKPOINT.fullmatch(name) for name in os.listdir(path / "_delta_log"))
+    found = (_CHECKPOINT.fullmatch(name) for name in names_after(path / "_delta_log", f"{after:020d}"))
     return max((int(match[1]) for match in found if match), default=-1)
 
 
