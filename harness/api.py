@@ -60,17 +60,21 @@ def run(
     from harness.execution import RunOptions, execute
     from harness.locks import verify
     from harness.planning import Shards, nodes_of
-    from harness.store import Store
+    from harness.store import Store, fetch_study_files
+    from harness.trackers.alongside import trackers_beside
 
     study = _loaded(study)
     expansion = _expand(study)
+    fetch_study_files(results, study.name)
     verify(study, expansion, results)
     chosen = RunOptions(**options)
     planned = _plan(study, expansion, _open(results), chosen.stale == "rerun")
     store = Store.open(results, create=True)
     store.write_trials(study.name, planned.trial_columns(), planned.graph.nodes)
     nodes = None if shard is None else nodes_of(planned, Shards.read(Path(shard[1])), shard[0])
-    return execute(planned, store, chosen, nodes)
+    # One process at a time may write to a tracker: shards, which may run at once, leave it to `harness track`.
+    with trackers_beside(study.name, str(results), study.execution.trackers if shard is None else ()):
+        return execute(planned, store, chosen, nodes)
 
 
 def cut_shards(study: Study | str | Path, number: int, to: str | Path, results: str | Path = RESULTS) -> Shards:
@@ -103,9 +107,11 @@ def prepare(study: Study | str | Path, results: str | Path = RESULTS, say: Calla
     Test examples that are among training examples are counted too, as `leakage` does. say: told what that reads.
     """
     from harness import locks
+    from harness.store import publish_study_files
 
     study = _loaded(study)
     path = locks.prepare(study, _expand(study), results)
+    publish_study_files(results, study.name)
     leakage(study, results, say)
     return path
 
@@ -118,16 +124,22 @@ def leakage(
     The counts are written into the study's results folder, where plan and report find them. say: told what is read.
     """
     from harness.leakage import check_leakage
+    from harness.store import fetch_study_files, publish_study_files
 
     study = _loaded(study)
-    return check_leakage(study, _expand(study), results, say)
+    fetch_study_files(results, study.name)
+    found = check_leakage(study, _expand(study), results, say)
+    publish_study_files(results, study.name)
+    return found
 
 
 def known_leakage(study: Study | str | Path, results: str | Path = RESULTS) -> LeakageSummary:
     """Return what is known of shared examples; compares nothing and reads no data."""
     from harness.planning.leakage import summarise_leakage, used_pairs
+    from harness.store import fetch_study_files
 
     study = _loaded(study)
+    fetch_study_files(results, study.name)
     return summarise_leakage(study.name, used_pairs(_expand(study).blocks), results)
 
 
@@ -149,10 +161,14 @@ def export(study: Study | str | Path, to: str | Path, results: str | Path = RESU
 def report(study: Study | str | Path, results: str | Path = RESULTS) -> ReportPaths:
     """Draw a study's analyses from its outcomes; return where the page and its figures are."""
     import analysis
+    from harness.store import fetch_study_files, publish_study_files
 
     name = _known(study_name(study), results)
     specification = _specification(_loaded(study)) if _is_described(study) else recorded_study(name, results)
-    return analysis.report(specification, Path(results))
+    fetch_study_files(results, name)
+    made = analysis.report(specification, Path(results))
+    publish_study_files(results, name)
+    return made
 
 
 def _specification(study: Study) -> Mapping[str, Any]:

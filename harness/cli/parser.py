@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import harness
 from harness.cli.analysis_parser import add_analysis_commands, add_cell_option
 from harness.cli.cluster_parser import add_submit
+from harness.cli.sharing_parser import add_merge, add_sharing_commands
 from harness.errors import suggest
 
 DESCRIPTION = "Runs source x target transfer studies and draws their transfer matrices."
@@ -79,6 +80,7 @@ def build_parser() -> Parser:
     add_analysis_commands(commands, _command)
     _add_catalogue_commands(commands)
     _add_store_commands(commands)
+    add_sharing_commands(commands, _command, _positive)
     _add_data_commands(commands)
     return parser
 
@@ -93,12 +95,19 @@ def _later(module: str, function: str) -> Callable[[argparse.Namespace], int]:
     return handler
 
 
-def _command(commands: Subparsers, name: str, module: str, function: str, about: str) -> Parser:
+def _command(
+    commands: Subparsers, name: str, module: str, function: str, about: str, with_results: bool = True
+) -> Parser:
     """Add a command with the options that every command takes."""
     parser: Parser = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
-    parser.add_argument(
-        "--results", metavar="DIR", type=_named, default="results", help="results folder (default: results)"
-    )
+    if with_results:
+        parser.add_argument(
+            "--results",
+            metavar="DIR",
+            type=_named,
+            default="results",
+            help="results folder, or s3://BUCKET/PREFIX (default: results)",
+        )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.set_defaults(handler=_later(f"harness.cli.{module}", function), parser=parser)
     return parser
@@ -246,6 +255,7 @@ def _add_store_commands(commands: Subparsers) -> None:
             parser.add_argument(
                 "--force", action="store_true", help="prune although it is not known what an unfinished study needs"
             )
+    add_merge(operations, _command)
 
 
 def _add_data_commands(commands: Subparsers) -> None:

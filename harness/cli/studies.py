@@ -106,8 +106,9 @@ def status(arguments: argparse.Namespace) -> int:
 def _jobs(name: str, results: str) -> list[dict[str, str]]:
     """Return the jobs that were submitted for a study and how Slurm says they stand, asked once for all."""
     from harness.cluster import jobs_of, states_of
+    from harness.store import local_folder
 
-    jobs = jobs_of(Path(results) / name)
+    jobs = jobs_of(local_folder(results) / name)
     if not jobs:
         return []
     try:

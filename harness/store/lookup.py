@@ -28,10 +28,16 @@ def measurements_of(store: Store, keys: Sequence[str]) -> dict[str, list[Measure
 
 def curves(store: Store, key: str) -> list[CurveRow]:
     """Return the curve points of ``key``'s winning record, in the order they were given."""
-    return [
-        CurveRow(row["key"], row["attempt"], row["name"], row["step"], row["value"])
-        for row in _visible(store, "curves", [key])
-    ]
+    return curves_of(store, [key]).get(key, [])
+
+
+def curves_of(store: Store, keys: Sequence[str]) -> dict[str, list[CurveRow]]:
+    """Return the curve points of the winning records of ``keys``, for those that have any."""
+    found: dict[str, list[CurveRow]] = {}
+    for row in _visible(store, "curves", keys):
+        point = CurveRow(row["key"], row["attempt"], row["name"], row["step"], row["value"])
+        found.setdefault(point.key, []).append(point)
+    return found
 
 
 def attempts(store: Store, keys: Collection[str] | None = None) -> list[AttemptRow]:

@@ -100,7 +100,8 @@ def read(path: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]
             index = json.loads((file.metadata() or {})[_METADATA])
             entry = index[name]
             header, stated = dict(entry["header"]), str(entry["sha256"])
-            tensors = {part: file.get_tensor(f"{name}/{part}") for part in entry["tensors"]}
+            # Copies: what the library gives stays mapped to the file, and its deletion on another node would be fatal.
+            tensors = {part: file.get_tensor(f"{name}/{part}").clone() for part in entry["tensors"]}
     except FileNotFoundError:
         raise Damaged("the file is missing") from None
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -34,6 +34,17 @@ def write_trials(
     return True
 
 
+def add_trials(store: Store, study: str, table: pa.Table) -> bool:
+    """Write the plan of a study that has none yet; return False, and change nothing, when it has one."""
+    return _replace_partition(store, "trials", study, _trials_table(study, table), only_if_absent=True)
+
+
+def add_stages(store: Store, study: str, trials: pa.Table, stages: Iterable[str]) -> None:
+    """Write the keys of the stages of a study's plan, unless there are some."""
+    rows = _stages_table(study, set(stages) - set(trials.column("key").to_pylist()))
+    _replace_partition(store, "stages", study, rows, only_if_absent=True)
+
+
 def read_trials(
     store: Store, study: str | None = None, columns: Sequence[str] | None = None, missing_ok: bool = False
 ) -> pa.Table:
@@ -101,25 +112,30 @@ def _trials_table(study: str, table: pa.Table | Mapping[str, Sequence[Any]]) -> 
 
 def _write_stages(store: Store, study: str, trials: pa.Table, stages: Iterable[str] | None) -> bool:
     """Store the keys of the stages other than the terminal ones, which the trials name."""
-    import pyarrow as pa
-
-    from harness.store.schemas import STAGES
-
     if stages is None:
         return False
     keys = set(stages) - set(trials.column("key").to_pylist())
     if stage_keys(store).get(study) == keys:
         return False
-    names: list[str | None] = [*sorted(keys)] or [
-        None
-    ]  # one row says that the plan was stated, even when it has no further stages
-    table = pa.table([pa.array([study] * len(names), pa.string()), pa.array(names, pa.string())], schema=STAGES.schema)
-    _replace_partition(store, "stages", study, table)
+    _replace_partition(store, "stages", study, _stages_table(study, keys))
     return True
 
 
-def _replace_partition(store: Store, name: str, study: str, rows: pa.Table) -> None:
-    """Put ``rows`` in the place of a study's partition; of two drivers, the later one's plan stands."""
+def _stages_table(study: str, keys: Iterable[str]) -> pa.Table:
+    """Return the rows of the stages table; one says that the plan was stated, even when it has no further stages."""
+    import pyarrow as pa
+
+    from harness.store.schemas import STAGES
+
+    names: list[str | None] = [*sorted(keys)] or [None]
+    return pa.table([pa.array([study] * len(names), pa.string()), pa.array(names, pa.string())], schema=STAGES.schema)
+
+
+def _replace_partition(store: Store, name: str, study: str, rows: pa.Table, only_if_absent: bool = False) -> bool:
+    """Put ``rows`` in the place of a study's partition; of two drivers, the later one's plan stands.
+
+    With ``only_if_absent`` the earlier one's stands, and the later one is told so by False.
+    """
     from harness.store.reading import partition_of
     from harness.store.schemas import LAYOUT
     from harness.store.tables import TRIES, Conflict
@@ -128,11 +144,13 @@ def _replace_partition(store: Store, name: str, study: str, rows: pa.Table) -> N
     for _ in range(TRIES):
         table.refresh()
         old = [file for file in table.files() if partition_of(file) == study]
+        if old and only_if_absent:
+            return False
         layout = table.number(LAYOUT)
         add = [table.write_part(rows)] if rows.num_rows else []
         try:
             if table.replace(old, add, store.writer, layout):
-                return
+                return True
         except Conflict:
             pass
         except StoreWriteError:
