@@ -39,6 +39,8 @@ _RESULT_KINDS: tuple[tuple[type, ResultKind], ...] = (
     (Value, "value"),
     (Measurements, "measurements"),
 )
+Operations = Callable[[Mapping[str, Any]], float | None]
+"""Operations of a call from its arguments."""
 _CACHE_LIMIT = 200_000
 _MISSING = object()
 
@@ -259,6 +261,7 @@ class StageKind(Generic[P, R]):
         self.accumulates = accumulates
         self.module = function.__module__
         self.batch: BatchRule | None = None
+        self._operations: Operations | None = None
         self.__doc__ = function.__doc__
         self._compiled: tuple[_Parameter, ...] | None = None
         self._result: ResultKind | None = None
@@ -342,6 +345,18 @@ class StageKind(Generic[P, R]):
             if text != parameter.default_text:
                 parts.append(head + text)
         return self._preimage(parts)
+
+    def counted(self, function: Operations) -> Operations:
+        """Declare how many floating-point operations a call takes, from its plan-time arguments; None: not known.
+
+        For plans, which call it for every stage that they need; it is in no key and no code digest of the stage.
+        """
+        self._operations = function
+        return function
+
+    def operations(self, arguments: Mapping[str, Any]) -> float | None:
+        """Return the operations of a call with these arguments, or None where nobody has said."""
+        return None if self._operations is None else self._operations(arguments)
 
     def batched(
         self, *, width: int, group: Callable[[Mapping[str, Any]], Hashable]

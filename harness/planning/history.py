@@ -76,15 +76,18 @@ class StoreHistory:
         """The files behind a recorded code digest, if they are known."""
         return self._store.code_files(digest)
 
-    def past_runs(self) -> Mapping[str, PastRuns]:
-        """What past runs of each stage kind cost, over every study of this store."""
+    def past_runs(self, device: str = "") -> Mapping[str, PastRuns]:
+        """What past runs of each stage kind cost, over every study of this store.
+
+        device: only those on a device whose name begins so.
+        """
         records = self._store.records()
         seconds: dict[str, list[float]] = {}
         nbytes: dict[str, list[int]] = {}
-        columns = (records.column(name) for name in ("kind", "seconds", "nbytes"))
-        for kind, duration, size in zip(*columns, strict=True):
-            if duration is None:
-                continue  # put there by hand, not run
+        columns = (records.column(name) for name in ("kind", "seconds", "nbytes", "device"))
+        for kind, duration, size, where in zip(*columns, strict=True):
+            if duration is None or not str(where or "").startswith(device):
+                continue  # put there by hand, not run; or run elsewhere
             seconds.setdefault(kind, []).append(duration)
             if size is not None:
                 nbytes.setdefault(kind, []).append(size)

@@ -15,6 +15,7 @@ from harness.graph.code import CodeDigest, CodeDigests
 from harness.planning import columns
 from harness.planning.cost import Estimate, PastRuns, estimate_bytes, estimate_seconds
 from harness.planning.demand import Demand, NoRecords, Records, rerun_after
+from harness.planning.gpu_time import GpuTime, gpu_time
 from harness.planning.graph import Graph, closure
 from harness.planning.trials import PlannedBlock, plan_block
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from harness.study.grid import Expansion
 
 CHOICE = "choice"
+ON_GPU = "cuda"
 
 
 class History(Protocol):
@@ -34,8 +36,8 @@ class History(Protocol):
     def code_files(self, digest: str, /) -> Mapping[str, str] | None:
         """The files behind a recorded code digest, if they are known."""
 
-    def past_runs(self) -> Mapping[str, PastRuns]:
-        """What past runs of each stage kind cost."""
+    def past_runs(self, device: str = "") -> Mapping[str, PastRuns]:
+        """What past runs of each stage kind cost, of those on a device whose name begins so."""
 
 
 class NothingRecorded:
@@ -49,7 +51,7 @@ class NothingRecorded:
         """No files."""
         return None
 
-    def past_runs(self) -> Mapping[str, PastRuns]:
+    def past_runs(self, device: str = "") -> Mapping[str, PastRuns]:
         """No runs."""
         return {}
 
@@ -98,6 +100,7 @@ class Plan:
     stale: list[StaleGroup]
     stale_keys: frozenset[str]
     past: Mapping[str, PastRuns]
+    past_gpu: Mapping[str, PastRuns] = field(default_factory=dict)
     terminals: dict[str, Node] = field(default_factory=dict)
     chosen: dict[str, int] = field(default_factory=dict)
 
@@ -218,6 +221,11 @@ class Plan:
         """Seconds of work still to do, learned from past runs."""
         return estimate_seconds({count.kind: count.needed for count in self.counts}, self.past)
 
+    @functools.cached_property
+    def gpu_time(self) -> GpuTime:
+        """Hours of a GPU that the stages still to run would take: an estimate."""
+        return gpu_time([*self.demand.needed.values(), *self.later.values()], self.past_gpu)
+
     @property
     def bytes_needed(self) -> int | None:
         """Bytes of artifacts still to be written, learned from past runs; None when not known."""
@@ -280,7 +288,8 @@ def build_plan(
         for row in block.candidates:
             terminals[row.terminal.key] = graph.add(row.terminal)
     code = CodeDigests(plugins)
-    plan = Plan(study, blocks, graph, Demand(NoRecords()), code, [], frozenset(), history.past_runs(), terminals)
+    plan = Plan(study, blocks, graph, Demand(NoRecords()), code, [], frozenset(), history.past_runs(),
+                history.past_runs(device=ON_GPU), terminals)  # fmt: skip
     records = history.records()
     plan.stale_keys, plan.stale = _find_stale(plan, records, history)
     again = rerun_after(graph.nodes.values(), plan.stale_keys) if rerun_stale else set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from harness.planning.gpu_time import gpu_lines
 from harness.planning.leakage import LeakageSummary
 from harness.planning.plan import KindCounts, Plan
 
@@ -27,6 +28,7 @@ def plan_json(plan: Plan, leakage: LeakageSummary | None = None) -> dict[str, An
         "stale": [{"kind": item.kind, "count": item.count, "changed": list(item.changed)} for item in plan.stale],
         "bytes": {"stored": plan.bytes_done, "needed": plan.bytes_needed},
         "cost": {"seconds": cost.seconds, "low": cost.low, "high": cost.high, "unknown": list(cost.unknown)},
+        **({"gpu": plan.gpu_time.to_json()} if plan.gpu_time.worth_telling else {}),
         **({} if leakage is None else {"leakage": _leakage_json(leakage)}),
     }
 
@@ -59,6 +61,7 @@ def plan_text(plan: Plan, leakage: LeakageSummary | None = None) -> str:
     lines += _stage_table(plan)
     lines += ["", f"artifacts: {_bytes(plan.bytes_done)} stored, {_bytes(plan.bytes_needed)} to come"]
     lines.append(f"work left: {_cost(plan)}")
+    lines += gpu_lines(plan.gpu_time)
     if plan.excluded:
         lines += ["", "excluded:"]
         lines += [f"  {count:>9,}  {reason}" for reason, count in plan.excluded.items()]
@@ -129,7 +132,7 @@ def _cost(plan: Plan) -> str:
     if cost.seconds is None:
         return f"{stages}, time unknown (no past runs of {', '.join(cost.unknown)})"
     interval = "" if cost.low is None or cost.high is None else f" ({_seconds(cost.low)} to {_seconds(cost.high)})"
-    return f"{stages}, {_seconds(cost.seconds)} on one worker{interval}"
+    return f"{stages}, {_seconds(cost.seconds)} on one worker{interval}, by past runs"
 
 
 def _seconds(value: float) -> str:

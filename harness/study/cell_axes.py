@@ -31,7 +31,7 @@ def _source_list(layers: Layers, items: Sequence[Any], path: KeyPath) -> tuple[S
         except Failed:
             layers.reporter.taint((*path, index))
     for label, entry, at in found:
-        layers.names.one_meaning("source", label, (str(entry.value), entry.tasks, entry.per_target), at)
+        layers.names.one_meaning("source", label, (str(entry.value), entry.tasks, entry.per_target, entry.groups), at)
     return layers.unique(found, "sources")
 
 

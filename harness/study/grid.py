@@ -251,8 +251,11 @@ class _Expander:
             return
         if self.pairs.is_empty.any():
             yield self.pairs.is_empty[source], "no task is left in the set once the target is taken out"
+        if self.pairs.in_no_group.any():
+            yield self.pairs.in_no_group[source], "the target is in no group"
         if self.bound.role == "estimator":
-            nothing = np.array([value is None for value in self.pairs.values]) & ~self.pairs.is_empty
+            told = self.pairs.is_empty | self.pairs.in_no_group
+            nothing = np.array([value is None for value in self.pairs.values]) & ~told
             if nothing.any():
                 yield nothing[source], "there is no source that could be scored"
 

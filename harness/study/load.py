@@ -158,9 +158,10 @@ def _declared_baselines(file: StudyFile) -> set[str]:
 
 
 def _axes_of(analysis: Analysis) -> list[tuple[str, str]]:
+    """The axes that an analysis names, each with its key; `a+b`, two axes taken together, are two."""
     single = [(key, getattr(analysis, key)) for key in ("rows", "cols", "facet", "per")]
     several = [("over", name) for name in analysis.over or ()]
-    return [(key, name) for key, name in [*single, *several] if name is not None]
+    return [(key, part) for key, name in [*single, *several] if name is not None for part in name.split("+")]
 
 
 def _check_filter(analysis: Analysis, path: tuple[str, int], labels: dict[str, set[Any]], shared: Shared) -> None:

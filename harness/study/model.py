@@ -56,13 +56,24 @@ class Recipe:
 class SourceEntry:
     """One value of the source axis. ``tasks``: what it is trained on, empty for a checkpoint, untrained and none.
 
-    per_target: the value is the set of ``tasks`` without the trial's own target.
+    per_target: the value is the set of ``tasks`` without the trial's own target; or, where there are ``groups`` of
+    them, the group that the target is in. digest: of the file that the groups come from.
     """
 
     label: str
     value: Source
     tasks: tuple[Task, ...] = ()
     per_target: bool = False
+    groups: tuple[tuple[Task, ...], ...] = ()
+    digest: str = ""
+
+    def tasks_for(self, target: Task) -> tuple[Task, ...]:
+        """Return the tasks that it is trained on in a trial with this target."""
+        if self.groups:
+            return next((group for group in self.groups if any(task.name == target.name for task in group)), ())
+        if self.per_target:
+            return tuple(task for task in self.tasks if task.name != target.name)
+        return self.tasks
 
     @property
     def is_trained(self) -> bool:

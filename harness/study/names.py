@@ -20,8 +20,16 @@ from harness.study.labels import label_of
 from harness.study.model import SourceEntry
 from harness.study.references import Reference, parse_reference
 from harness.study.scalars import Scalar, spelling_hint
-from harness.study.schema import ArtifactSource, CheckpointSource, SubsetRule, Subsets, TaskSetSource
+from harness.study.schema import (
+    ArtifactSource,
+    CheckpointSource,
+    GroupsSource,
+    SubsetRule,
+    Subsets,
+    TaskSetSource,
+)
 from harness.study.structure import Reporter, shown
+from harness.task_groups import Groups, random_groups, read_groups
 from harness.tasks.base import Task, TaskSet, reference
 
 _MOST_SUBSETS = 100_000
@@ -228,6 +236,8 @@ class Names:
             yield self._plain_source(item, path)
         elif isinstance(item, TaskSetSource):
             yield from self._task_sets(item, path)
+        elif isinstance(item, GroupsSource):
+            yield from self._grouped(item, path)
         elif isinstance(item, CheckpointSource):
             yield self._checkpoint(item, path)
         elif isinstance(item, ArtifactSource):
@@ -272,6 +282,22 @@ class Names:
             for chosen in self._subsets(item.as_.subsets, len(tasks), (*path, "as", "subsets")):
                 subset = TaskSet(tuple(tasks[index] for index in chosen))
                 yield SourceEntry(subset.name, subset, subset.tasks)
+
+    def _grouped(self, item: GroupsSource, path: KeyPath) -> Iterator[SourceEntry]:
+        """Yield the groups of a file as one source, or one for each random draw of groups of the same sizes."""
+        at = (*path, "groups")
+        try:
+            found = read_groups(self.reporter.document.folder(at) / item.groups)
+        except HarnessError as error:
+            raise self.fail(at, str(error)) from None
+        draws: list[tuple[str, Groups]] = [(item.name or "groups", found.groups)]
+        if item.random is not None:
+            label, rule = item.name or "random groups", item.random
+            draws = [(f"{label} {k + 1}", random_groups(found.groups, k, rule.seed)) for k in range(rule.draws)]
+        for label, groups in draws:
+            sets = tuple(self._tasks_of(group, at) for group in groups)
+            tasks = tuple(task for group in sets for task in group)
+            yield SourceEntry(label, TaskSet(tasks), tasks, per_target=True, groups=sets, digest=found.digest)
 
     def _subsets(self, rule: Subsets, n: int, path: KeyPath) -> Iterator[tuple[int, ...]]:
         for position, size in enumerate(rule.sizes):

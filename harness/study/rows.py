@@ -40,6 +40,8 @@ class Pair:
     labels: tuple[Scalar, ...]
     is_empty: Mask
     """For each of ``values``: a task set of which nothing is left."""
+    in_no_group: Mask
+    """For each of ``values``: groups of tasks none of which holds the target."""
 
 
 @dataclass
@@ -106,16 +108,17 @@ def _allowed(grid: Grid) -> Mask:
 def _agreement(name: str, sources: Sequence[SourceEntry], targets: Sequence[Task], wanted: bool) -> Mask:
     """Return [sources, targets]: whether every task of the source agrees (or differs) with the target in ``name``.
 
-    A target that is taken out of its source set says nothing there.
+    A target that is taken out of its source set says nothing there; nor do groups that it is not in.
     """
     codes: dict[Any, int] = {}
     of_target = np.array([codes.setdefault(task.attributes[name], len(codes)) for task in targets])
     found = np.ones((len(sources), len(targets)), dtype=np.bool_)
     for index, entry in enumerate(sources):
+        used = [{task.name for task in entry.tasks_for(target)} for target in targets] if entry.per_target else []
         for task in entry.tasks:
             suits = (of_target == codes.setdefault(task.attributes[name], len(codes))) == wanted
             if entry.per_target:
-                suits |= np.array([target.name == task.name for target in targets])
+                suits |= np.array([task.name not in names for names in used])
             found[index] &= suits
     return found
 
@@ -124,18 +127,20 @@ def _pairs(sources: Sequence[SourceEntry], targets: Sequence[Task], allowed: Mas
     entry, target = (axis.astype(np.int32) for axis in np.nonzero(allowed))
     values: list[Source] = [source.value for source in sources]
     labels: list[Scalar] = [source.label for source in sources]
-    empty = [False] * len(sources)
+    empty, in_none = [False] * len(sources), [False] * len(sources)
     value = entry.copy()
     for index, source in enumerate(sources):
         if not source.per_target:
             continue
         for row in np.flatnonzero(entry == index):
-            rest = tuple(task for task in source.tasks if task.name != targets[target[row]].name)
+            rest = source.tasks_for(targets[target[row]])
             value[row] = len(values)
             values.append(TaskSet(rest) if rest else None)
             labels.append(source.label)
-            empty.append(not rest)
-    return Pair(entry, target, value, tuple(values), tuple(labels), np.array(empty, dtype=np.bool_))
+            empty.append(not rest and not source.groups)
+            in_none.append(not rest and bool(source.groups))
+    masks = (np.array(each, dtype=np.bool_) for each in (empty, in_none))
+    return Pair(entry, target, value, tuple(values), tuple(labels), *masks)
 
 
 # --- the product ------------------------------------------------------------------------------------------------------

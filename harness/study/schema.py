@@ -95,7 +95,7 @@ def _source_form(value: Any) -> str | None:
         return "<name>"
     if isinstance(value, (Mapping, BaseModel)):
         keys = value if isinstance(value, Mapping) else value.model_fields_set
-        return next((f"<{form}>" for form in ("tasks", "checkpoint", "artifact") if form in keys), None)
+        return next((f"<{form}>" for form in ("tasks", "groups", "checkpoint", "artifact") if form in keys), None)
     return None
 
 
@@ -211,15 +211,32 @@ class ArtifactSource(Section):
     name: str | None = Field(None, description="Label of the source; the key unless given.")
 
 
+class RandomGroups(Section):
+    """Groups of the same sizes and tasks, dealt out at random."""
+
+    draws: Count = Field(description="How many times; each is a source of its own.")
+    seed: Seed = Field(0, description="Seed of the draws.")
+
+
+class GroupsSource(Section):
+    """For every target the group of tasks that it belongs to, by a file that an analysis of kind groups wrote."""
+
+    groups: str = Field(description="The file (relative to the study file): groups of tasks, and their digest.")
+    random: RandomGroups | None = Field(None, description="Random groups of the same sizes instead, to compare with.")
+    name: str | None = Field(None, description="Label of the source; of random ones with the number of the draw.")
+
+
 SourceItem = Annotated[
     Annotated[str, Tag("<name>")]
     | Annotated[TaskSetSource, Tag("<tasks>")]
+    | Annotated[GroupsSource, Tag("<groups>")]
     | Annotated[CheckpointSource, Tag("<checkpoint>")]
     | Annotated[ArtifactSource, Tag("<artifact>")],
     Discriminator(
         _source_form,
         custom_error_type="source_form",
-        custom_error_message="must be a task, untrained, none, or a mapping with the key tasks, checkpoint or artifact",
+        custom_error_message="must be a task, untrained, none, or a mapping with the key tasks, groups, checkpoint or "
+        "artifact",
     ),
 ]
 
@@ -405,9 +422,9 @@ class GridFields(Section):
 class Analysis(Section):
     """Something that the report draws."""
 
-    kind: Literal["matrix", "correlation", "table", "lines", "compare", "layer_transfer"] = Field(
-        description="What is drawn."
-    )
+    kind: Literal[
+        "matrix", "correlation", "table", "lines", "compare", "layer_transfer", "gains", "agreement", "groups"
+    ] = Field(description="What is drawn.")
     name: str | None = Field(None, description="Its title and file name.")
     value: str | None = Field(None, description="Metric or estimator whose value is shown.")
     rows: str | None = Field(None, description="Axis of the rows.")
@@ -422,6 +439,11 @@ class Analysis(Section):
     how: Literal["difference", "relative_gain", "relative_error_reduction"] | None = Field(
         None, description="How a value is set against what it is relative to; the difference unless given."
     )
+    cell: Literal["raw", "absolute_gain", "relative_gain", "relative_error_reduction"] | None = Field(
+        None,
+        description="What a cell of the matrix is: the value itself, or its difference, relative gain or share of the "
+        "error removed against relative_to. A shorter way to say how, and raw leaves relative_to aside.",
+    )
     pairing: Literal["paired", "target", "pooled"] | None = Field(
         None,
         description="Against the baseline of the same target and seed (paired, the default), the target's mean over "
@@ -434,6 +456,12 @@ class Analysis(Section):
     published: str | None = Field(None, description="Published table that is compared with.")
     cluster: Literal["rows", "cols", "both"] | None = Field(
         None, description="Order a matrix by likeness, with dendrograms."
+    )
+    linkage: Literal["average", "complete", "spectral"] | None = Field(
+        None, description="groups: how tasks are clustered by their mutual gains; average linkage unless given."
+    )
+    groups: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="groups: how many; the number of the largest mean silhouette unless given."
     )
     families: dict[str, str] | None = Field(
         None,
@@ -482,7 +510,9 @@ class Execution(Section):
         Field(None, description="Memory of a worker beyond which it is replaced, e.g. 8GiB.")
     )
     resources: dict[str, ResourceSection] = Field({}, description="Resources by stage name.")
-    trackers: list[str] = Field([], description="Experiment trackers that are told about outcomes.")
+    trackers: list[Literal["tensorboard", "mlflow", "wandb"]] = Field(
+        [], description="Experiment trackers that a process beside the run keeps up to date, as `harness track` does."
+    )
     retention: dict[str, Literal["durable", "transient", "cache"]] = Field(
         {}, description="Where artifacts live, by stage name: durable, transient or cache."
     )

@@ -25,6 +25,7 @@ from harness.training.numerics import applied
 from harness.training.optimisers import StackedOptimiser
 from harness.training.rules import STANDARD_NUMERICS, Numerics
 from harness.training.settings import Optimiser
+from harness.training.waiting import Waiting
 
 if TYPE_CHECKING:
     import torch
@@ -48,11 +49,14 @@ def pretrain_clip(
     """
     if not isinstance(backbone, TinyClip):
         raise HarnessError(f"{backbone.name} comes with weights; only tiny_clip is trained from nothing")
-    pictures, names = pairs.load()
+    clock = Waiting()
+    with clock:
+        pictures, names = pairs.load()
     tokeniser = train_tokeniser((name for some in names for name in some), backbone.vocabulary)
-    training = _Pretraining(backbone, pictures, names, backbone.texts(tokeniser), pairs.name, ctx)
+    training = _Pretraining(backbone, pictures, names, backbone.texts(tokeniser), pairs.name, ctx, clock)
     with applied(numerics, ctx.device):
         training.go()
+    ctx.waited(clock.share())
     weights = {name: tensor.detach().cpu().clone() for name, tensor in training.clip.model.state_dict().items()}
     import torch
 
@@ -88,12 +92,13 @@ class _Pretraining:
         texts: Texts,
         serves: str,
         ctx: StageContext,
+        clock: Waiting,
     ) -> None:
         import torch
 
         model = backbone.fresh_model(ctx.generator("initialisation", backbone.seed, backbone.name)).to(ctx.device)
         self.backbone, self.ctx, self.serves, self.names = backbone, ctx, serves, names
-        self.pictures = pictures
+        self.pictures, self.clock = pictures, clock
         self.clip = Clip(model.train(), texts, backbone.expects)
         self.parameters = dict(model.named_parameters())
         stacked = {name: _one_row(parameter.data) for name, parameter in self.parameters.items()}
@@ -127,8 +132,9 @@ class _Pretraining:
 
         generator = torch.Generator().manual_seed(derive_seed(self.backbone.seed, "augmentation", self.serves, step))
         chosen = self.order.at(step)
-        sentences = [_sentence(self.names[place], generator) for place in chosen]
-        pictures = varied(self.pictures[chosen].float() / 255, generator).to(self.ctx.device)
+        with self.clock:
+            sentences = [_sentence(self.names[place], generator) for place in chosen]
+            pictures = varied(self.pictures[chosen].float() / 255, generator).to(self.ctx.device)
         loss = contrastive_loss(self.clip, pictures, sentences)
         if not bool(loss.isfinite()):
             raise Diverged(f"{self.serves}: the training loss is not finite at step {step + 1}")

@@ -27,11 +27,14 @@ from harness.training.prompt_loop import LearnedPrompt, PromptMember, PromptProg
 from harness.training.prompt_settings import Prompt, PromptBudget
 from harness.training.rules import KEEP_LAST, STANDARD_NUMERICS, CheckpointRule, Numerics
 from harness.training.settings import Optimiser
+from harness.training.waiting import Waiting
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 WIDTH: Final = 10
+LEARN_WIDTH: Final = 1
+"""Few trainings from nothing share a task, and filling a batch up costs as much as its members do."""
 
 STANDARD_PROMPT_BUDGET: Final = PromptBudget()
 STANDARD_PROMPT_OPTIMISER: Final = Optimiser("sgd", 0.002, 0.9, 5e-4, "constant")
@@ -135,7 +138,7 @@ def _group(arguments: Mapping[str, Any]) -> Hashable:
     )  # fmt: skip
 
 
-@learn_prompt.batched(width=WIDTH, group=_group)
+@learn_prompt.batched(width=LEARN_WIDTH, group=_group)
 def learn_batch(members: Sequence[Mapping[str, Any]], ctx: BatchContext) -> Sequence[Weights | Exception]:
     """Learn several prompts at once, none of which sees another."""
     return _learn_all([_Call(**member) for member in members[: without_padding(members)]], ctx)
@@ -149,14 +152,14 @@ def adapt_batch(members: Sequence[Mapping[str, Any]], ctx: BatchContext) -> Sequ
 
 def _learn_all(calls: Sequence[_Call], ctx: BatchContext) -> list[Weights | Exception]:
     """Prepare each call by itself, so that one with bad data fails alone, and train the others in one batch."""
-    first = calls[0]
+    first, clock = calls[0], Waiting()
     with applied(first.numerics, ctx.device):
         clip = load_clip(first.backbone, first.clip, first.numerics, ctx.device, ctx)
         classes = _classes(first.prompt, clip, first.tasks, first.texts, first.numerics, ctx.device)
     prepared: list[PromptMember | Exception] = []
     for call, own in zip(calls, ctx.members, strict=False):
         try:
-            prepared.append(_prepare(call, clip, own))
+            prepared.append(_prepare(call, clip, own, clock))
         except Exception as error:
             prepared.append(error)
     results: list[Weights | Exception] = [item if isinstance(item, Exception) else Weights({}) for item in prepared]
@@ -170,15 +173,18 @@ def _learn_all(calls: Sequence[_Call], ctx: BatchContext) -> list[Weights | Exce
         outcomes = train_prompts(program, members, len(ctx.members), ctx)
         for place, outcome in zip(good, outcomes, strict=True):
             results[place] = _weights(calls[place], outcome) if isinstance(outcome, LearnedPrompt) else outcome
+    for _, own in zip(calls, ctx.members, strict=False):
+        own.waited(clock.share())
     return results + results[-1:] * (len(ctx.members) - len(calls))
 
 
-def _prepare(call: _Call, clip: Clip, ctx: StageContext) -> PromptMember:
+def _prepare(call: _Call, clip: Clip, ctx: StageContext, clock: Waiting) -> PromptMember:
     for task in call.tasks:
         checked(call.backbone, task)
     chooses = call.rule.keep == "best"
     watch = call.rule.on if chooses and not call.carve else None
-    data = gather(call.tasks, call.images or (), call.splits, call.shots, call.carve, watch, call.seed, ctx)
+    with clock:
+        data = gather(call.tasks, call.images or (), call.splits, call.shots, call.carve, watch, call.seed, ctx)
     classes = sum(task.n_classes for task in call.tasks)
     shape = (call.prompt.context, call.prompt.visual, clip.text_width, clip.vision_width, clip.vision_depth)
     drawn = initial(call.prompt, clip, classes, ctx.generator("initialisation", call.seed, "prompt", *shape))

@@ -22,6 +22,8 @@ class Columns:
         self.rows = rows
 
     def column(self, name: str) -> list[object]:
+        if name == "device":
+            return [None if row[1] is None else "cpu" for row in self.rows]
         return [row[("kind", "seconds", "nbytes").index(name)] for row in self.rows]
 
     def __getattr__(self, name: str) -> object:
@@ -69,7 +71,7 @@ def test_a_store_is_asked_for_the_records_that_count(tmp_path: Path) -> None:
     ref = ArtifactRef("artifacts/aa/x.safetensors", "k", "0" * 64, 500)
     rows = [
         StageRecord("1" * 32, "train", seconds=1.0, artifact=ref, code="c", flags=("not_trained",), value='{"a": 1}'),
-        StageRecord("2" * 32, "train", seconds=3.0),
+        StageRecord("2" * 32, "train", seconds=3.0, device="cuda (a card)"),
         StageRecord("3" * 32, "train", seconds=100.0),
         StageRecord("4" * 32, "evaluate", status="diverged"),
     ]
@@ -77,6 +79,7 @@ def test_a_store_is_asked_for_the_records_that_count(tmp_path: Path) -> None:
     store.withdraw(["3" * 32], "stale")
     history = StoreHistory(store)
     assert history.past_runs() == {"train": PastRuns(2, 2.0, 2.0, 250.0)}
+    assert history.past_runs(device="cuda") == {"train": PastRuns(1, 3.0, 0.0, None)}
     records = history.records()
     assert [records.status(key * 32) for key in "12345"] == ["ok", "ok", None, "diverged", None]
     assert [records.kind(key * 32) for key in "1345"] == ["train", None, "evaluate", None]

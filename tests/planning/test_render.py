@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.planning import Estimate, KindCounts, StaleGroup, plan_json, plan_text
+from harness.planning.gpu_time import Counted, GpuTime
 
 
 def plan(**changes: Any) -> Any:
@@ -26,6 +27,7 @@ def plan(**changes: Any) -> Any:
         "bytes_done": 0,
         "bytes_needed": 0,
         "cost": Estimate(10.0, 8.0, 12.0, ()),
+        "gpu_time": GpuTime(),
     }
     return SimpleNamespace(**{**told, **changes})
 
@@ -43,7 +45,7 @@ def test_the_whole_text_of_a_small_plan() -> None:
         "evaluate  2 (2 chosen later)     3        1      6                 0\n"
         "\n"
         "artifacts: 0 B stored, 0 B to come\n"
-        "work left: 5 stages, 10 s on one worker (8 s to 12 s)"
+        "work left: 5 stages, 10 s on one worker (8 s to 12 s), by past runs"
     ).replace("stage                  needed", "stage                 needed").replace(
         "train                       3", "train                      3"
     )
@@ -99,11 +101,11 @@ def test_bytes(nbytes: int | None, said: str) -> None:
         (Estimate(0.0, 0.0, 0.0, ()), 0, "nothing"),
         (Estimate(None, None, None, ("train",)), 0, "nothing"),
         (Estimate(None, None, None, ("a", "b")), 5, "5 stages, time unknown (no past runs of a, b)"),
-        (Estimate(2.0, None, None, ()), 1, "1 stage, 2 s on one worker"),
-        (Estimate(2.0, 1.0, None, ()), 2, "2 stages, 2 s on one worker"),
-        (Estimate(119.0, 0.0, 120.0, ()), 2, "2 stages, 119 s on one worker (0 s to 2 min)"),
-        (Estimate(7199.0, 90.0, 7200.0, ()), 2, "2 stages, 120 min on one worker (90 s to 2 h)"),
-        (Estimate(9e6, 3.6e6, 3.6e7, ()), 4321, "4,321 stages, 2,500 h on one worker (1,000 h to 10,000 h)"),
+        (Estimate(2.0, None, None, ()), 1, "1 stage, 2 s on one worker, by past runs"),
+        (Estimate(2.0, 1.0, None, ()), 2, "2 stages, 2 s on one worker, by past runs"),
+        (Estimate(119.0, 0.0, 120.0, ()), 2, "2 stages, 119 s on one worker (0 s to 2 min), by past runs"),
+        (Estimate(7199.0, 90.0, 7200.0, ()), 2, "2 stages, 120 min on one worker (90 s to 2 h), by past runs"),
+        (Estimate(9e6, 3.6e6, 3.6e7, ()), 43, "43 stages, 2,500 h on one worker (1,000 h to 10,000 h), by past runs"),
     ],
 )
 def test_cost(cost: Estimate, needed: int, said: str) -> None:
@@ -160,3 +162,12 @@ def test_json_has_every_number() -> None:
         "bytes": {"stored": 5, "needed": None},
         "cost": {"seconds": None, "low": None, "high": None, "unknown": ["evaluate"]},
     }
+
+
+def test_gpu_hours_follow_the_work_left_and_stand_in_json() -> None:
+    told = GpuTime({"train": Counted(3, 4e17, 3600.0)})
+    text = lines(gpu_time=told)
+    at = next(k for k, line in enumerate(text) if line.startswith("work left"))
+    assert text[at + 1] == "on a GPU: about 1 GPU-hours, an estimate:"
+    assert plan_json(plan(gpu_time=told))["gpu"]["hours"] == 1.0
+    assert "gpu" not in plan_json(plan())
