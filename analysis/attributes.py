@@ -22,10 +22,12 @@ LEFT_OUT = "left_out"
 
 @dataclass(frozen=True)
 class TaskSet:
-    """Members of a source that is a set; ``but_target``: without the target of the trial."""
+    """Members of a source that is a set; ``but_target``: without the target of the trial; ``groups``: its group of
+    them."""
 
     tasks: tuple[str, ...]
     but_target: bool = False
+    groups: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Attributes:
         if source not in self.sets:
             return (source,)
         group = self.sets[source]
+        if group.groups:
+            return next((members for members in group.groups if target in members), ())
         return tuple(t for t in group.tasks if not (group.but_target and t == target))
 
     def related(self, source: str, target: str, name: str) -> bool:
@@ -77,7 +81,11 @@ def attributes_of(study: Mapping[str, Any], analysis: Mapping[str, Any] | None =
         for task, family in (families or {}).items():
             tasks.setdefault(str(task), {})["family"] = str(family)
     sets = {
-        str(name): TaskSet(tuple(map(str, one["tasks"])), bool(one.get("but_target")))
+        str(name): TaskSet(
+            tuple(map(str, one["tasks"])),
+            bool(one.get("but_target")),
+            tuple(tuple(map(str, group)) for group in one.get("groups") or ()),
+        )
         for name, one in (study.get("task_sets") or {}).items()
     }
     return Attributes(tasks, sets)

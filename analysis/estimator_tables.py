@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -21,17 +22,24 @@ from analysis.multiplicity import CORRECTION_TEXT, Correction, adjust
 from analysis.tables import Table, TableCell
 from analysis.units import NOT_ESTIMABLE
 
+SIMPLE: Final = frozenset({"parameter_count", "imagenet_accuracy", "source_accuracy"})
+"""Scores that know nothing of the target: baselines, although they are computed like estimators."""
+
+MOSTLY: Final = 0.9
+"""Share of the cells in which a baseline must be known to be the one that estimators are tested against."""
+
 
 @dataclass(frozen=True, eq=False)
 class EstimatorStudy:
     """Coefficients of estimators and baselines against one outcome.
 
     Attributes:
-        found: name -> correlations; estimators first, then baselines.
+        every: name -> scores; estimators first, then baselines.  found: name -> their correlations.
         baselines: names of the baselines.  strongest: the baseline of the highest mean, "" without any.
-        p_values: estimator -> p against ``strongest`` (mean over targets), raw and adjusted.
+        p_values: estimator -> p against ``strongest`` (mean over targets; of one target, there), raw and adjusted.
     """
 
+    every: Mapping[str, TransferMatrix]
     found: Mapping[str, Correlations]
     baselines: tuple[str, ...]
     strongest: str
@@ -51,26 +59,38 @@ def estimator_study(
     imagenet: Mapping[str, float] | None = None, ceiling: Mapping[str, Ceiling] | None = None,
 ) -> EstimatorStudy:  # fmt: skip
     """Correlate every estimator and every baseline with the outcome; see ``EstimatorStudy``."""
-    baselines, notes = estimator_baselines(outcome, sizes=sizes, imagenet=imagenet, families=families)
+    made, notes = estimator_baselines(outcome, sizes=sizes, imagenet=imagenet, families=families)
+    simple = {name: x for name, x in scores.items() if name in SIMPLE}
+    baselines = {**simple, **made}
+    scores = {name: x for name, x in scores.items() if name not in simple}
     every = {**scores, **baselines}
     found = {
         name: correlate(x, outcome, kind, variant, n_resamples=n_resamples, seed=seed, families=families)
         for name, x in every.items()
     }
-    means = {name: found[name].mean.estimate for name in baselines if np.isfinite(found[name].mean.estimate)}
-    strongest = max(means, key=means.__getitem__) if means else ""
+    strongest = _strongest(found, tuple(baselines))
     raw = {}
     for name in scores:
         raw[name] = float("nan")
         if strongest and n_resamples:
             difference = compare_estimators(every, outcome, name, strongest, kind, variant, n_resamples=n_resamples,
                                             seed=seed, families=families)  # fmt: skip
-            raw[name] = difference.mean.p_value
+            alone = outcome.shape[1] == 1
+            raw[name] = next(iter(difference.per_target.values())).p_value if alone else difference.mean.p_value
     adjusted = adjust(list(raw.values()), correction)
     p_values = {name: (p, float(q)) for (name, p), q in zip(raw.items(), adjusted, strict=True)}
     chosen = next(iter(found.values())).pooled.variant if found else ""
-    return EstimatorStudy(found, tuple(baselines), strongest, p_values, outcome, kind, chosen, correction,
+    return EstimatorStudy(every, found, tuple(baselines), strongest, p_values, outcome, kind, chosen, correction,
                           dict(ceiling or {}), tuple(notes))  # fmt: skip
+
+
+def _strongest(found: Mapping[str, Correlations], baselines: tuple[str, ...]) -> str:
+    """The baseline of the highest mean among those that are known in most cells; "" without any."""
+    defined = [name for name in baselines if np.isfinite(found[name].mean.estimate)]
+    most = max((found[name].pooled.n for name in defined), default=0)
+    # One that is known for a few networks only cannot be beaten, or lost to, on the others.
+    whole = [name for name in defined if found[name].pooled.n >= MOSTLY * most]
+    return max(whole, key=lambda name: found[name].mean.estimate) if whole else ""
 
 
 def estimator_table(study: EstimatorStudy, title: str = "Estimators against the outcome") -> Table:
@@ -86,18 +106,19 @@ def estimator_table(study: EstimatorStudy, title: str = "Estimators against the 
         kind = "baseline" if name in study.baselines else "estimator"
         tested = f"{adjusted:.2g}" if np.isfinite(adjusted) else ("" if kind == "baseline" else NOT_ESTIMABLE)
         rows.append((TableCell(f"{name} ({kind})" if kind == "baseline" else name), *cells,
-                     TableCell(_number(mean.estimate)), TableCell(interval), TableCell(tested)))  # fmt: skip
+                     TableCell(_number(mean.estimate)), TableCell(interval), TableCell(tested),
+                     TableCell(str(found.pooled.n))))  # fmt: skip
         records.append({
             "name": name, "kind": kind, **{t: found.per_target[t].estimate for t in targets if t in found.per_target},
             "mean": mean.estimate, "low": mean.low, "high": mean.high, "p": raw, "p_adjusted": adjusted,
-            "variant": mean.variant, "n": mean.n,
+            "variant": mean.variant, "n": mean.n, "cells": found.pooled.n,
         })  # fmt: skip
     if study.ceiling:
         per = [TableCell(str(study.ceiling[t]) if t in study.ceiling else "") for t in targets]
         rows.append((TableCell("noise ceiling"), *per, TableCell(str(study.ceiling.get("", ""))), TableCell(""),
-                     TableCell("")))  # fmt: skip
+                     TableCell(""), TableCell("")))  # fmt: skip
     symbol = SYMBOLS[study.kind]
-    head = ("", *targets, f"mean {symbol}", "95% interval", f"p against {study.strongest or 'a baseline'}")
+    head = ("", *targets, f"mean {symbol}", "95% interval", f"p against {study.strongest or 'a baseline'}", "cells")
     return Table(title, head, tuple(rows), _notes(study, symbol), tuple(records))
 
 
@@ -107,6 +128,7 @@ def _notes(study: EstimatorStudy, symbol: str) -> tuple[str, ...]:
         f"{study.outcome.cols}; "
         f"interval of the mean: bootstrap over {study.outcome.rows}s and {study.outcome.cols}s together.",
         f"p: paired on the same resamples, two-sided, {CORRECTION_TEXT[study.correction]}.",
+        "Cells: those in which both the score and the outcome are known.",
         *study.notes,
     ]
     if study.ceiling and "" in study.ceiling:

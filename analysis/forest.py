@@ -9,6 +9,7 @@ import numpy as np
 from analysis.correlation import SYMBOLS, Correlation, Correlations
 from analysis.figures import axes_at, new_figure, shorten, text_size, widest
 from analysis.palette import FAINT, INK, categorical
+from analysis.short_names import short_names
 from analysis.units import NOT_ESTIMABLE
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ _LINE = 0.25
 
 def draw_forest(found: Correlations, title: str) -> Figure:
     """Draw per-target coefficients, and below a gap the pooled one and the mean; call inside ``figures.style()``."""
-    entries = [(shorten(name), value) for name, value in found.per_target.items()]
+    short = short_names(list(found.per_target))
+    entries = [(shorten(short[name]), value) for name, value in found.per_target.items()]
     entries += [("pooled over cells", found.pooled), ("mean over targets", found.mean)]
     texts = [str(value) for _, value in entries]
     left, right = 0.3 + widest([n for n, _ in entries], 9.0), 0.3 + widest(texts, 8.5)

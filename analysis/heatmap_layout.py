@@ -9,6 +9,7 @@ import numpy as np
 
 from analysis.figures import shorten, text_size, widest
 from analysis.matrix import REASONS, TransferMatrix
+from analysis.short_names import short_names
 from analysis.units import minus
 
 HATCHES = {
@@ -167,7 +168,8 @@ class _Labels:
 
 def _place_labels(matrix: TransferMatrix, size: float, cell_w: float, marginals: bool) -> _Labels:
     """Column labels stand level where they fit, else tilted, else upright."""
-    rows, cols = (tuple(shorten(minus(t)) for t in v) for v in (matrix.row_labels, matrix.col_labels))
+    short = short_names([*matrix.row_labels, *matrix.col_labels])
+    rows, cols = (tuple(shorten(minus(short[t])) for t in v) for v in (matrix.row_labels, matrix.col_labels))
     mean = ["mean"] if marginals else []
     row_w, col_w = widest([*rows, *mean], size), widest([*cols, *mean], size)
     tilt = 0.0 if col_w < cell_w * 0.9 else 40.0 if cell_w > 0.3 else 90.0

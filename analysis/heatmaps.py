@@ -74,13 +74,19 @@ def draw(
     annotate: bool | None = None,
     cluster: Literal["rows", "cols", "both"] | None = None,
     title: str | None = None,
+    tree: Tree | None = None,
 ) -> Figure:
-    """The figure of ``heatmap``; call inside ``figures.style()``."""
+    """The figure of ``heatmap``; call inside ``figures.style()``.
+
+    Args:
+        tree: with ``groups``: a dendrogram over rows and columns as they are given, drawn beyond the brackets.
+    """
     if groups and cluster:
         raise HarnessError("A heatmap is either grouped or clustered, not both.")
     shown, trees = clustered(matrix, cluster) if cluster else (matrix, {})
-    shown = grouped(shown, groups) if groups else shown
-    beside = GROUPS if groups else TREES if trees else 0.0
+    shown = grouped(shown, groups) if groups and tree is None else shown
+    trees = {"rows": tree, "cols": tree} if tree is not None else trees
+    beside = (GROUPS if groups else 0.0) + (TREES if trees else 0.0)
     plan = plan_layout(shown, beside, marginals, annotate, shown.title if title is None else title)
     figure = new_figure(plan.width, plan.height)
     axes = axes_at(figure, plan.left, plan.bottom, plan.grid_w, plan.grid_h)
@@ -95,7 +101,7 @@ def draw(
     _labels(figure, shown, plan)
     if groups:
         _brackets(figure, shown, groups, plan)
-    _dendrograms(figure, trees, plan)
+    _dendrograms(figure, trees, plan, GROUPS if groups else 0.0)
     _colour_bar(figure, shown, plan, scale)
     _legend(figure, shown, plan)
     _heading(figure, plan)
@@ -123,12 +129,12 @@ def clustered(matrix: TransferMatrix, which: Literal["rows", "cols", "both"]) ->
     return matrix.reordered(*orders), trees
 
 
-def _dendrograms(figure: Figure, trees: Mapping[str, Tree], plan: Layout) -> None:
-    """Trees right of the rows and above the columns, leaves towards the grid."""
+def _dendrograms(figure: Figure, trees: Mapping[str, Tree], plan: Layout, apart: float) -> None:
+    """Trees right of the rows and above the columns, ``apart`` from the grid, leaves towards it."""
     from matplotlib.collections import LineCollection
 
     room = TREES - 0.12
-    right, top = plan.left + plan.full_w + 0.06, plan.bottom + plan.grid_h + 0.06
+    right, top = plan.left + plan.full_w + 0.06 + apart, plan.bottom + plan.grid_h + 0.06 + apart
     for axis, tree in trees.items():
         if axis == "rows":
             lines = [

@@ -30,6 +30,7 @@ from analysis.summary import (
 )
 from analysis.tables import Table, plain_table
 from harness.errors import HarnessError
+from harness.store import local_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,8 +68,9 @@ def report(study: Mapping[str, Any], results: str | Path, out: str | Path | None
     """
     name = str(study["study"])
     root = Path(results)
-    data = ReportData(load_outcomes(root, name), load_trials(root, name), study, read_shared(root / name))
-    folder = Path(out) if out is not None else root / name
+    own = local_folder(results) / name
+    data = ReportData(load_outcomes(root, name), load_trials(root, name), study, read_shared(own))
+    folder = Path(out) if out is not None else own
     try:
         return _write(data, root, folder)
     except OSError as error:
@@ -85,9 +87,10 @@ def _write(data: ReportData, root: Path, folder: Path) -> ReportPaths:
     tables = [path for part in sections for name, table in part.tables for path in _table_files(name, table, folder)]
     outcomes = folder / "outcomes.csv"
     write_outcomes(data.frame, outcomes)
+    others = [_other_file(folder / name, text) for part in sections for name, text in part.files.items()]
     page = folder / "report.html"
     _replace(page, _page(data, root, sections, shown, notes))
-    written = [str(p.relative_to(folder)) for p in (*figures, *tables, outcomes, page)]
+    written = [str(p.relative_to(folder)) for p in (*figures, *tables, *others, outcomes, page)]
     _replace(folder / _MANIFEST, json.dumps(written, indent=1) + "\n")
     problems = tuple(f"{part.title}: {part.problem}" for part in sections if part.problem)
     return ReportPaths(page, folder, tuple(figures), tuple(tables), outcomes, problems)
@@ -154,6 +157,12 @@ def _table_files(name: str, table: Table, folder: Path) -> list[Path]:
     for path, text in zip(paths, texts.values(), strict=True):
         path.write_text(text, encoding="utf-8")
     return paths
+
+
+def _other_file(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, text)
+    return path
 
 
 def _remove_earlier(folder: Path) -> None:

@@ -11,6 +11,7 @@ from analysis.correlation import SYMBOLS, Correlations, aligned
 from analysis.figures import axes_at, new_figure, save, shorten, style, text_size
 from analysis.matrix import TransferMatrix
 from analysis.palette import FAINT, categorical
+from analysis.short_names import short_names
 from analysis.units import minus
 
 if TYPE_CHECKING:
@@ -41,14 +42,16 @@ def draw_scatter(x: TransferMatrix, y: TransferMatrix, found: Correlations, *, t
     width = max(width, min(text_size(head, 11.0, True)[0] + 0.3, 9.0))
     figure = new_figure(width, 0.95 + down * (_PANEL + _GAP_Y))
     top = float(figure.get_size_inches()[1]) - 0.75
+    short = short_names([*row_labels, *col_labels])
     for k, col in enumerate(col_labels):
         place = (0.75 + (k % across) * (_PANEL + _GAP_X), top - (k // across) * (_PANEL + _GAP_Y) - _PANEL)
         axes = axes_at(figure, *place, _PANEL, _PANEL)
         own = np.array([row == col for row in row_labels], dtype=bool)
-        _panel(axes, (a[:, k] * x.unit.scale, b[:, k] * y.unit.scale), own, row_labels)
+        _panel(axes, (a[:, k] * x.unit.scale, b[:, k] * y.unit.scale), own, [short[row] for row in row_labels])
         reading = found.per_target.get(col)
         symbol = SYMBOLS[found.pooled.kind]
-        text = f"{shorten(col, 20)}  {symbol} = {minus(str(reading).split(' [')[0])}" if reading else shorten(col, 28)
+        name = short[col]
+        text = f"{shorten(name, 20)}  {symbol} = {minus(str(reading).split(' [')[0])}" if reading else shorten(name, 28)
         axes.set_title(text, fontsize=8.5, loc="left", weight="normal", pad=4)
     total_w, total_h = figure.get_size_inches()
     figure.text(0.12 / total_w, 1 - 0.12 / total_h, head, va="top", fontsize=11, weight="bold")

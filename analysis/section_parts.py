@@ -15,6 +15,8 @@ from analysis.ceiling import Ceiling
 from analysis.columns import labels
 from analysis.correlation import Correlations
 from analysis.critical_differences import draw_critical_difference
+from analysis.estimator_figures import draw_estimators
+from analysis.estimator_readings import coefficients_table, cost_table, costs, per_target_table, readings
 from analysis.estimator_tables import estimator_study, estimator_table
 from analysis.matrix import TransferMatrix
 from analysis.permutation import matrix_test
@@ -128,15 +130,32 @@ def add_matrix_test(made: Parts, x: TransferMatrix, y: TransferMatrix) -> None:
 
 
 def add_estimators(
-    made: Parts, scores: Mapping[str, TransferMatrix], outcome: TransferMatrix, ceiling: Mapping[str, Ceiling],
-    families: Mapping[str, str] | None, name: str, title: str,
+    made: Parts, scores: Mapping[str, TransferMatrix], outcome: TransferMatrix,
+    ceilings: Mapping[str, Mapping[str, Ceiling]], families: Mapping[str, str] | None, name: str, title: str,
 ) -> None:  # fmt: skip
-    """All estimators and the baselines that any must beat."""
-    if min(outcome.shape) < 2:
-        made.notes.append("No table of baselines: it needs at least two rows and two columns.")
+    """All estimators and the baselines that any must beat, by every coefficient. ``ceilings``: by coefficient."""
+    if len(outcome.row_labels) < 2:
+        made.notes.append("No table of estimators: it needs at least two rows.")
         return
+    ceiling = ceilings.get("weighted_kendall", {})
     study = estimator_study(scores, outcome, ceiling=ceiling, families=families, n_resamples=1000)
     made.tables.append((f"{name}-estimators", estimator_table(study, title)))
+    if len(scores) < 2:  # of one condition the section's own table says all of this
+        return
+    made.draw(f"{name}-estimators", f"Estimators and baselines with intervals: {title}",
+              partial(draw_estimators, study, title))  # fmt: skip
+    found = readings(study.every, outcome, families=families)
+    coefficients = coefficients_table(found, study.baselines, ceilings, f"{title}: all coefficients", outcome.cols)
+    made.tables.append((f"{name}-coefficients", coefficients))
+    made.tables.append((f"{name}-per-{slug(outcome.cols)}", per_target_table(found, f"{title}: each {outcome.cols}",
+                                                                              outcome.cols)))  # fmt: skip
+
+
+def add_costs(made: Parts, frame: pd.DataFrame, name: str, title: str) -> None:
+    """What the scores of every estimator took; nothing where none was computed."""
+    found = costs(frame) if {"role", "seconds", "memory_bytes", "key"} <= set(frame.columns) else {}
+    if found:
+        made.tables.append((f"{name}-costs", cost_table(found, title)))
 
 
 def ceiling_note(ceiling: Mapping[str, Ceiling]) -> str:

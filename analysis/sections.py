@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,20 +13,25 @@ import pandas as pd
 from analysis.attributes import attributes_of, counted, leave_out_related
 from analysis.baselines import How, Pairing
 from analysis.ceiling import Ceiling, noise_ceiling
-from analysis.columns import label, ordered, require_column, textual
+from analysis.columns import label, ordered, require_column, restrict, textual
 from analysis.comparison import compare
 from analysis.conditions import Condition, condition
 from analysis.correlation import correlate
 from analysis.declared import fixed_by_baseline, label_order, main_metric, main_split
+from analysis.estimator_readings import KINDS
 from analysis.forest import draw_forest
+from analysis.grouping import mean_matrix
 from analysis.heatmaps import draw
 from analysis.imputation import COUNTED, FailedReading
+from analysis.joined_axes import with_joined
 from analysis.layer_section import add_layer_transfer
 from analysis.line_plots import draw_lines, lines
 from analysis.matrix import TransferMatrix, transfer_matrix
 from analysis.related import mark_related, readings
+from analysis.score_matrices import score_matrix
 from analysis.section_parts import (
     add_best_sources,
+    add_costs,
     add_estimators,
     add_graph,
     add_matrix_test,
@@ -42,6 +47,7 @@ from analysis.seeds import SeedValues, seed_values
 from analysis.shared_examples import SharedExamples, mark_shared
 from analysis.statistics_tables import comparison_table, correlation_table
 from analysis.tables import Table, matrix_table
+from analysis.transfer_sections import add_agreement, add_gains, add_groups
 from harness.errors import HarnessError, suggest
 
 if TYPE_CHECKING:
@@ -61,6 +67,12 @@ class ReportData:
     study: Mapping[str, Any]
     shared: Sequence[SharedExamples] | None = None
     marked: tuple[str, ...] = ()
+
+    def joined(self, analysis: Mapping[str, Any]) -> ReportData:
+        """The same with a column for every axis of the analysis that is several taken together, ``a+b``."""
+        names = [analysis.get(key) for key in ("rows", "cols", "facet", "per")]
+        frame, trials = with_joined(self.frame, names), with_joined(self.trials, names)
+        return self if frame is self.frame else replace(self, frame=frame, trials=trials)
 
 
 @dataclass(frozen=True)
@@ -84,7 +96,10 @@ class Drawing:
 
 @dataclass
 class Section:
-    """A section of the page. ``problem`` is set when the analysis could not be drawn."""
+    """A section of the page. ``problem`` is set when the analysis could not be drawn.
+
+    ``files``: what other programs read, by path beside the page.
+    """
 
     name: str
     title: str
@@ -95,6 +110,7 @@ class Section:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problem: str = ""
+    files: dict[str, str] = field(default_factory=dict)
 
     def draw(self, name: str, alt: str, make: Callable[[], Figure]) -> None:
         """Add a figure."""
@@ -109,7 +125,7 @@ def section(data: ReportData, analysis: Mapping[str, Any]) -> Section:
     try:
         if kind not in _KINDS:
             raise HarnessError(f"There is no analysis of kind {kind!r}{suggest(kind, _KINDS)}.")
-        _KINDS[kind](data, analysis, made)
+        _KINDS[kind](data.joined(analysis), analysis, made)
     except HarnessError as error:
         made.problem = str(error)
     return made
@@ -125,7 +141,7 @@ def _matrix(data: ReportData, analysis: Mapping[str, Any], made: Section) -> Non
         _tell(made, matrix, view.suffix)
         _other_readings(view, analysis, matrix, made, name)
         add_graph(made, matrix, name)
-        if matrix.rows == "source" and not analysis.get("relative_to"):
+        if matrix.rows == "source" and _baseline(analysis) is None:
             add_best_sources(made, _seed_values(view.data, analysis, view.filters), name)
         if view.facet in first:
             add_related_summary(made, first[view.facet], matrix, analysis["same"], name)
@@ -152,7 +168,7 @@ def _lines(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None
             x,
             metric,
             by=analysis.get("rows") or analysis.get("per"),
-            relative_to=analysis.get("relative_to"),
+            relative_to=_baseline(analysis),
             how=_how(analysis),
             paired=_pairing(analysis),
             over=analysis.get("over") or (),
@@ -160,7 +176,7 @@ def _lines(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None
             split=main_split(data.frame, metric),
             trials=view.data.trials,
             order=label_order(data.study),
-            replaces=fixed_by_baseline(data.study, analysis.get("relative_to")),
+            replaces=fixed_by_baseline(data.study, _baseline(analysis)),
             title=made.title + view.suffix,
         )
         name = slug(made.title + view.suffix)
@@ -175,7 +191,7 @@ def _correlation(data: ReportData, analysis: Mapping[str, Any], made: Section) -
     for view in _views(data, analysis):
         seen, suffix, filters = view.data, view.suffix, view.filters
         y = _condition_matrix(seen, analysis, filters, _needed(analysis, "y"))
-        ceiling = _ceiling(seen, analysis, filters)
+        ceilings = _ceilings(seen, analysis, filters)
         name = slug(made.title + suffix)
         if analysis.get("x"):
             x = _condition_matrix(seen, analysis, filters, str(analysis["x"]))
@@ -183,8 +199,10 @@ def _correlation(data: ReportData, analysis: Mapping[str, Any], made: Section) -
             scores = {str(analysis["x"]): x}
         else:
             scores = _all_estimators(seen, analysis, filters)
-        made.notes.append(ceiling_note(ceiling))
-        add_estimators(made, scores, y, ceiling, families, name, f"Estimators and baselines{suffix}")
+        made.notes.append(ceiling_note(ceilings.get("weighted_kendall", {})))
+        add_estimators(made, scores, y, ceilings, families, name, f"Estimators and baselines{suffix}")
+        if not analysis.get("x"):
+            add_costs(made, _fitting_rows(seen, filters), name, f"What the scores cost{suffix}")
         for matrix in (*scores.values(), y):
             _tell(made, matrix, suffix)
 
@@ -213,8 +231,10 @@ def _all_estimators(
     return found
 
 
-def _ceiling(data: ReportData, analysis: Mapping[str, Any], filters: Mapping[str, object]) -> dict[str, Ceiling]:
-    """The noise ceiling of the outcome that is predicted."""
+def _ceilings(
+    data: ReportData, analysis: Mapping[str, Any], filters: Mapping[str, object]
+) -> dict[str, dict[str, Ceiling]]:
+    """The noise ceiling of the outcome that is predicted, by coefficient; none where no trial has a seed."""
     what = condition(data.frame, _needed(analysis, "y"), str(analysis.get("value") or main_metric(data.frame)))
     cols, rows = _axes(analysis)
     frame = what.rows(data.frame)
@@ -222,7 +242,12 @@ def _ceiling(data: ReportData, analysis: Mapping[str, Any], filters: Mapping[str
         return {}
     values = seed_values(frame, rows, cols, what.metric, over=analysis.get("over") or (), role=what.role,
                          filter=what.fitting(data.frame, filters), split=main_split(frame, what.metric))  # fmt: skip
-    return noise_ceiling(values)
+    return {kind: noise_ceiling(values, kind) for kind in KINDS}
+
+
+def _fitting_rows(data: ReportData, filters: Mapping[str, object]) -> pd.DataFrame:
+    """The rows that fit the filters on what estimators have too: a filter on the method is none on them."""
+    return restrict(data.frame, {column: value for column, value in filters.items() if column != "method"}, False)
 
 
 def _compare(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
@@ -254,6 +279,41 @@ def _layer_transfer(data: ReportData, analysis: Mapping[str, Any], made: Section
         add_layer_transfer(made, view.data.frame, data.study, analysis, view.filters, title, slug(title))
 
 
+def _gains(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
+    for view in _views(data, analysis):
+        matrix = _matrix_of(view.data, analysis, view.filters, made.title + view.suffix)
+        add_gains(made, matrix, analysis, slug(made.title + view.suffix))
+        _tell(made, matrix, view.suffix)
+
+
+def _agreement(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
+    facet = _needed(analysis, "facet")
+    for reading, views in _by_reading(data, analysis):
+        matrices, ceilings = {}, {}
+        for view in views:
+            value = str(view.filters[facet])
+            matrices[value] = _matrix_of(view.data, analysis, view.filters, made.title + view.suffix)
+            ceilings[value] = noise_ceiling(_seed_values(view.data, analysis, view.filters), "spearman")[""]
+            _tell(made, matrices[value], view.suffix)
+        add_agreement(made, matrices, ceilings, facet, made.title + reading, slug(made.title + reading))
+
+
+def _groups(data: ReportData, analysis: Mapping[str, Any], made: Section) -> None:
+    facet = analysis.get("facet")
+    for reading, views in _by_reading(data, analysis):
+        matrices, names = {}, {}
+        for view in views:
+            key = str(view.filters[facet]) if facet else made.title + reading
+            names[key] = slug(made.title + view.suffix)
+            matrices[key] = _matrix_of(view.data, analysis, view.filters, made.title + view.suffix)
+            _tell(made, matrices[key], view.suffix)
+        if facet and len(matrices) > 1:
+            title = made.title + reading
+            everything = mean_matrix(list(matrices.values()), str(facet), title)
+            matrices, names = {f"all {facet}s": everything, **matrices}, {f"all {facet}s": slug(title), **names}
+        add_groups(made, made.files, matrices, analysis, str(data.study["study"]), made.title, names)
+
+
 _KINDS: dict[str, Callable[[ReportData, Mapping[str, Any], Section], None]] = {
     "matrix": _matrix,
     "table": _table,
@@ -261,6 +321,9 @@ _KINDS: dict[str, Callable[[ReportData, Mapping[str, Any], Section], None]] = {
     "correlation": _correlation,
     "compare": _compare,
     "layer_transfer": _layer_transfer,
+    "gains": _gains,
+    "agreement": _agreement,
+    "groups": _groups,
 }
 
 
@@ -300,6 +363,14 @@ def _views(data: ReportData, analysis: Mapping[str, Any]) -> Iterator[View]:
             yield View(seen, facet + reading.suffix, filters, facet)
 
 
+def _by_reading(data: ReportData, analysis: Mapping[str, Any]) -> Iterator[tuple[str, list[View]]]:
+    """The views of each reading together: the values of the facet that are set against one another."""
+    views: dict[str, list[View]] = {}
+    for view in _views(data, analysis):
+        views.setdefault(view.suffix.removeprefix(view.facet), []).append(view)
+    yield from views.items()
+
+
 def _facets(data: ReportData, analysis: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, object]]]:
     """For every value of the facet a title suffix and the filter; once without facet."""
     filters: dict[str, object] = dict(analysis.get("filter") or {})
@@ -325,8 +396,28 @@ def _pairing(analysis: Mapping[str, Any]) -> Pairing:
     return _PAIRINGS[analysis.get("pairing") or "paired"]
 
 
+_CELLS: Mapping[str, How] = {
+    "absolute_gain": "difference",
+    "relative_gain": "relative_gain",
+    "relative_error_reduction": "relative_error_reduction",
+}
+
+
 def _how(analysis: Mapping[str, Any]) -> How:
-    return cast(How, analysis.get("how") or "difference")
+    """How a value is set against its baseline: as ``cell`` says, or ``how``."""
+    cell = str(analysis.get("cell") or "")
+    return _CELLS[cell] if cell in _CELLS else cast(How, analysis.get("how") or "difference")
+
+
+def _baseline(analysis: Mapping[str, Any]) -> str | None:
+    """What values are relative to; nothing for raw cells, whatever is named."""
+    cell = analysis.get("cell")
+    if cell is not None and cell not in (*_CELLS, "raw"):
+        raise HarnessError(f"A cell cannot be {cell!r}{suggest(str(cell), (*_CELLS, 'raw'))}.")
+    named = analysis.get("relative_to")
+    if cell in _CELLS and not named:
+        raise HarnessError(f"A cell that is {cell!r} needs relative_to: the baseline that it is relative to.")
+    return None if cell == "raw" or not named else str(named)
 
 
 def _matrix_of(
@@ -343,7 +434,7 @@ def _matrix_of(
         analysis.get("rows", "source"),
         analysis.get("cols", "target"),
         metric,
-        relative_to=analysis.get("relative_to"),
+        relative_to=_baseline(analysis),
         how=_how(analysis),
         paired=_pairing(analysis),
         over=analysis.get("over") or (),
@@ -355,7 +446,7 @@ def _matrix_of(
         chance=analysis.get("chance"),
         trials=data.trials,
         order=label_order(data.study),
-        replaces=fixed_by_baseline(data.study, analysis.get("relative_to")),
+        replaces=fixed_by_baseline(data.study, _baseline(analysis)),
         title=title,
     )
     attributes = attributes_of(data.study, analysis)
@@ -365,21 +456,17 @@ def _matrix_of(
 def _condition_matrix(
     data: ReportData, analysis: Mapping[str, Any], filters: Mapping[str, object], text: str
 ) -> TransferMatrix:
-    """The matrix of one side of a correlation: targets (or what ``per`` names) are the columns."""
+    """The matrix of one side of a correlation: targets (or what ``per`` names) are the columns.
+
+    Outcomes are taken relative to the baseline that the analysis names; scores of an estimator are as they are.
+    """
     what: Condition = condition(data.frame, text, str(analysis.get("value") or main_metric(data.frame)))
     cols, rows = _axes(analysis)
-    frame = what.rows(data.frame)
-    return transfer_matrix(
-        frame,
-        rows,
-        cols,
-        what.metric,
-        over=analysis.get("over") or (),
-        filter=what.fitting(data.frame, filters),
-        split=main_split(frame, what.metric),
-        role=what.role,
-        order=label_order(data.study),
-        title=text,
+    if what.role == "outcome" and _baseline(analysis) is not None:
+        asked = {**analysis, "value": what.metric, "rows": rows, "cols": cols}
+        return _matrix_of(data, asked, what.fitting(data.frame, filters), text)
+    return score_matrix(
+        data.frame, what, rows, cols, filter=filters, over=analysis.get("over") or (), order=label_order(data.study)
     )
 
 

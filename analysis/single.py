@@ -13,7 +13,9 @@ from analysis.conditions import Condition, condition
 from analysis.correlation import correlate
 from analysis.declared import main_metric, main_split
 from analysis.estimator_tables import estimator_study, estimator_table
+from analysis.joined_axes import with_joined
 from analysis.matrix import TransferMatrix, transfer_matrix
+from analysis.score_matrices import score_matrix
 from analysis.section_parts import estimators_in
 from analysis.seeds import seed_values
 from analysis.tables import Table, plain_table
@@ -28,6 +30,7 @@ def matrix_of(
     ``value`` is a metric, an estimator (``name`` or ``name/metric``) or None for the main metric.
     """
     filters = dict(filter or {})
+    frame = with_joined(frame, (options.get("rows"), options.get("cols")))
     metrics = {str(m) for m in frame["metric"].dropna()}
     if value is None or value in metrics:
         metric = value or main_metric(frame)
@@ -54,6 +57,7 @@ def correlation_of(
     filter: Mapping[str, object] | None = None, over: Sequence[str] = (),
 ) -> Table:  # fmt: skip
     """Correlations of ``x`` (all estimators when None) and of the baselines with ``y``, with intervals and ceiling."""
+    frame = with_joined(frame, (rows, cols))
     metric = value or main_metric(frame)
     what = condition(frame, y, metric)
     options = {"rows": rows, "cols": cols, "over": tuple(over)}
@@ -61,7 +65,7 @@ def correlation_of(
     names = [x] if x else [m if sum(m == n for n, _ in found) == 1 else f"{m}/{k}" for found in [estimators_in(frame)]
                            for m, k in found]  # fmt: skip
     scores = {name: _of(frame, condition(frame, name, metric), filter or {}, options) for name in names}
-    if min(outcome.shape) < 2:
+    if len(outcome.row_labels) < 2:
         return _plain(scores, outcome, kind, variant)
     ceiling = _ceiling(frame, what, filter or {}, options, cast(Kind, kind))
     study = estimator_study(scores, outcome, cast(Kind, kind), variant, ceiling=ceiling)
@@ -71,9 +75,7 @@ def correlation_of(
 def _of(
     frame: pd.DataFrame, what: Condition, filters: Mapping[str, object], options: Mapping[str, Any]
 ) -> TransferMatrix:
-    rows = what.rows(frame)
-    return transfer_matrix(rows, value=what.metric, role=what.role, filter=what.fitting(frame, filters),
-                           split=main_split(rows, what.metric), title=what.text, **options)  # fmt: skip
+    return score_matrix(frame, what, options["rows"], options["cols"], filter=filters, over=options["over"])
 
 
 def _ceiling(

@@ -11,6 +11,7 @@ import numpy as np
 from analysis.figures import axes_at, new_figure, save, shorten, style, text_size
 from analysis.matrix import TransferMatrix
 from analysis.palette import FAINT, INK, categorical
+from analysis.short_names import short_names
 from analysis.units import minus
 from harness.errors import HarnessError
 
@@ -105,9 +106,10 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], str
 
 
 def _nodes(axes: Axes, places: dict[str, tuple[float, float]], used: set[str]) -> None:
+    short = short_names(list(places))
     for name, (x, y) in places.items():
         colour = INK if name in used else FAINT
         axes.plot([x], [y], marker="o", markersize=8, color=colour)
         side = "left" if x > 0.2 else "right" if x < -0.2 else "center"
-        axes.text(x * 1.09, y * 1.09, minus(shorten(name, 20)), ha=side, va="center" if abs(x) > 0.2 else
+        axes.text(x * 1.09, y * 1.09, minus(shorten(short[name], 20)), ha=side, va="center" if abs(x) > 0.2 else
                   ("bottom" if y > 0 else "top"), fontsize=8.5, color=colour)  # fmt: skip

@@ -48,18 +48,22 @@ class ModelFolder:
         return {"sha256": folder_digest(Path(self.named).expanduser())}
 
     def fetch(self, wanted_by: str) -> Path:
-        """Return the folder; a hub model is fetched into the hub library's own cache first.
+        """Return the folder; a hub model is fetched into the hub library's own cache first, and copied from there to
+        the node's own disk where there is one.
 
         Raises HarnessError when the hub cannot be reached and its cache does not have the model.
         """
         if self.local:
             return Path(self.named).expanduser()
+        from harness.data.node_copies import local_copy
+
         hub = optional_module("huggingface_hub", wanted_by)
         try:
-            return Path(hub.snapshot_download(self.named, revision=self.revision, allow_patterns=list(PATTERNS)))
+            found = hub.snapshot_download(self.named, revision=self.revision, allow_patterns=list(PATTERNS))
         except Exception as error:
             reason = str(error).splitlines()[0]
             raise HarnessError(f"the model {self.named!r} at {self.revision} cannot be fetched: {reason}") from error
+        return local_copy(Path(found))
 
 
 def folder_digest(folder: Path) -> str:

@@ -76,9 +76,13 @@ def count_parameters(backbone: Backbone, task: Task, *, ctx: StageContext) -> Me
 
 @estimator("imagenet_accuracy", reads=("target", "backbone"))
 def imagenet_accuracy(trial: Trial) -> Stage:
-    """Published ImageNet accuracy of the backbone; knows nothing of the target."""
-    known_accuracy(trial.backbone.name)
-    return look_up_accuracy.bind(model=trial.backbone.name, task=trial.target)
+    """Published ImageNet accuracy of the backbone; knows nothing of the target.
+
+    Of an adapter to a library, that of the network that it is told to adapt.
+    """
+    model = str(trial.backbone.options.get("model", trial.backbone.name))
+    known_accuracy(model)
+    return look_up_accuracy.bind(model=model, task=trial.target)
 
 
 @stage(version=1, keep="durable")

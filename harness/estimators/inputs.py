@@ -39,6 +39,7 @@ class Inputs:
     source_features, source_labels: [M, D] and [M], of the source's own examples.
     label_embeddings: [N, D2, K] (or [N, D2]): K embeddings of each example's label.
     model: the network's name, a backbone, or the network itself, for the baselines.
+    device: a device of torch (`cuda`) on which the largest shared sums are worked out; numpy when None.
 
     Arrays and torch tensors will do; all is computed in float64. Raises HarnessError for what is not finite, not of
     these shapes, or of different lengths.
@@ -55,8 +56,9 @@ class Inputs:
         source_labels: Any = None,
         label_embeddings: Any = None,
         model: Any = None,
+        device: str | None = None,
     ) -> None:
-        self.model = model
+        self.model, self.device = model, device
         self._features = _matrix("features", features)
         self._labels, self._targets = _labels(labels)
         self._probabilities = _probabilities(_matrix("source_probabilities", source_probabilities))
@@ -144,7 +146,7 @@ class Inputs:
         import numpy as np
 
         labels = np.zeros(len(self.features), dtype=np.int64) if self._labels is None else self._labels
-        return Statistics.of(self.features, labels)
+        return Statistics.of(self.features, labels, self.device)
 
 
 def _given(name: str, value: T | None) -> T:

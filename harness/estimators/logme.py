@@ -46,7 +46,7 @@ class Problem(NamedTuple):
     cost="D^3 for an eigendecomposition, C D a step",
     paper="You et al. 2021, arXiv 2102.11005",
 )
-def logme(inputs: Inputs, *, variant: LogMEVariant = "exact") -> float:
+def logme(inputs: Inputs, *, variant: LogMEVariant = "exact", least_noise: float = 0.0) -> float:
     """Log maximum evidence of Bayesian linear regression on each class's indicator, by example, mean over classes.
 
     y ~ N(F w, 1 / beta), w ~ N(0, 1 / alpha), alpha and beta where the evidence is largest. With real targets, the mean
@@ -57,16 +57,29 @@ def logme(inputs: Inputs, *, variant: LogMEVariant = "exact") -> float:
     with fewer examples than features its values are wrong. icml: the updates of the first version, with a tolerance of
     0.01 and the right determinant; where the evidence has several maxima or is flat they may end below the largest.
     Exact raises HarnessError when features of rank below N give a target without any noise: then nothing is largest.
+
+    least_noise: share of a target's squared length that counts as outside the features' span at least, which gives a
+    value there too (examples that are in the data twice, fewer examples than features). Exact only.
     """
-    targets = inputs.targets
-    return logme_of(inputs.statistics, variant, targets)
+    if least_noise < 0 or (least_noise and variant != "exact"):
+        raise HarnessError("logme: least_noise is a share of at least 0, and for the variant `exact`")
+    return logme_of(inputs.statistics, variant, inputs.targets, least_noise)
 
 
-def logme_of(statistics: Statistics, variant: LogMEVariant = "exact", targets: Floats | None = None) -> float:
+def logme_of(
+    statistics: Statistics,
+    variant: LogMEVariant = "exact",
+    targets: Floats | None = None,
+    least_noise: float = 0.0,
+) -> float:
     """LogME of statistics; targets [N, K] in place of the classes."""
+    import numpy as np
+
     problem = problem_of(statistics, targets)
     if variant == "exact":
-        return float(_exact(_looked_at_closely(problem, statistics, targets)).mean())
+        problem = _looked_at_closely(problem, statistics, targets)
+        noisy = problem._replace(outside=np.maximum(problem.outside, least_noise * problem.lengths))
+        return float(_exact(noisy).mean())
     return float(_as_released(problem, variant).mean())
 
 

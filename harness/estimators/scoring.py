@@ -11,7 +11,7 @@ from harness.estimators.scorers import SCORERS, Scorer
 Wanted = str | tuple[str, Mapping[str, Any]]
 """An estimator's name, or its name and options."""
 
-INPUTS: Final[tuple[str, ...]] = get_args(Need)
+INPUTS: Final[tuple[str, ...]] = (*get_args(Need), "device")
 
 
 def score(name: str, inputs: Inputs | None = None, /, **given: Any) -> float:

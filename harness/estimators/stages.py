@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from harness.estimators.inputs import Inputs
 from harness.estimators.scorers import SCORERS, Scorer
 from harness.graph import Features, Measurement, Measurements, Predictions, StageContext, stage
 from harness.tasks.base import Task
 from harness.training import data
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SEED = "seed"
 """The option of a score that draws anything; in a study it is the seed of the target."""
@@ -69,7 +66,7 @@ def estimate(
     first = given[0]  # labels come with either
     labels, split = first.tensors["labels"], str(first.header["split"])
     chosen = data.chosen(task, split, labels, shots, seed, ctx)
-    arrays: dict[str, Tensor] = {"labels": labels[chosen]}
+    arrays: dict[str, Any] = {"labels": labels[chosen], "device": None if ctx.device == "cpu" else ctx.device}
     if features is not None:
         arrays["features"] = features.tensors["features"][chosen].flatten(1)
     if predictions is not None:

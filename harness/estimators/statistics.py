@@ -16,6 +16,8 @@ from collections.abc import Callable, Hashable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from harness.estimators.algebra import eigh, gram
+
 if TYPE_CHECKING:
     from harness.estimators.arrays import Floats, Integers
 
@@ -43,7 +45,8 @@ class Statistics:
 
     What differs from a mean by rounding alone is taken as equal to it, so that constant features are constant, whatever
     their value. Examples are kept in the order of their classes: `residuals` is [N, D] in that order, `order` [N] says
-    which example stands where. `means` is [C, D], `counts` [C].
+    which example stands where. `means` is [C, D], `counts` [C]. `device`: where the largest products and their
+    eigenvalues are worked out, see :mod:`harness.estimators.algebra`.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Statistics:
         order: Integers,
         within: Floats | None = None,
         squares: Floats | None = None,
+        device: str | None = None,
     ) -> None:
         import numpy as np
 
@@ -61,12 +65,12 @@ class Statistics:
         self.examples, self.width = len(residuals), int(residuals.shape[1])
         self.classes = len(counts)
         self.bounds: Integers = np.concatenate([[0], np.cumsum(counts)])
-        self._within, self._squares = within, squares
+        self._within, self._squares, self.device = within, squares, device
         self._made: dict[Hashable, Any] = {}
         self._made_within: dict[Hashable, Any] = {}
 
     @classmethod
-    def of(cls, features: Floats, labels: Integers) -> Statistics:
+    def of(cls, features: Floats, labels: Integers, device: str | None = None) -> Statistics:
         """Take the features [N, D] and labels [N] of all examples in."""
         import numpy as np
 
@@ -93,11 +97,11 @@ class Statistics:
             squares[:, still] = 0
         same = np.abs(means - counts @ means / len(features)).max(axis=0) <= ROUNDING * size
         means[:, same] = means[0, same]
-        return cls(ordered, means, counts, order, squares=squares)
+        return cls(ordered, means, counts, order, squares=squares, device=device)
 
     def moved(self, means: Floats) -> Statistics:
         """Return the statistics of the same examples with each class moved so that its mean is `means` [C, D]."""
-        result = Statistics(self.residuals, means, self.counts, self.order, self._within, self._squares)
+        result = Statistics(self.residuals, means, self.counts, self.order, self._within, self._squares, self.device)
         result._made_within = self._made_within
         return result
 
@@ -161,7 +165,7 @@ class Statistics:
     def within(self) -> Floats:
         """Scatter within classes, [D, D]."""
         if self._within is None:
-            self._within = self.residuals.T @ self.residuals
+            self._within = gram(self.residuals, self.device)
         return self._within
 
     @property
@@ -210,22 +214,21 @@ class Statistics:
     @cached_property
     def principal(self) -> Spectrum:
         """Eigenvalues of `total` and its axes: principal components, without those that are only rounding."""
-        found = None if self.examples <= self.width else _spectrum(self.total, self.examples)
+        found = None if self.examples <= self.width else _spectrum(self.total, self.examples, self.device)
         return _spectrum_of_rows(self.all_centred()) if found is None else found
 
     @cached_property
     def moments(self) -> Spectrum:
         """Eigenvalues of `gram` and its axes, without those that are only rounding."""
-        found = None if self.examples <= self.width else _spectrum(self.gram, self.examples)
+        found = None if self.examples <= self.width else _spectrum(self.gram, self.examples, self.device)
         return _spectrum_of_rows(self.all_centred() + self.mean) if found is None else found
 
 
-def _spectrum(matrix: Floats, examples: int) -> Spectrum | None:
+def _spectrum(matrix: Floats, examples: int, device: str | None) -> Spectrum | None:
     """The spectrum of a matrix, or None when its smallest eigenvalues have lost too many digits."""
     import numpy as np
-    from scipy.linalg import eigh
 
-    values, axes = eigh(matrix, driver="evd", check_finite=False)
+    values, axes = eigh(matrix, device)
     values, axes = values[::-1], axes[:, ::-1]
     rank = _rank(values, max(examples, len(values)) * np.finfo(float).eps)
     if rank and values[rank - 1] < WORST * values[0]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from harness.errors import HarnessError
 from harness.graph import Stage
 from harness.methods.base import Trial, method
 from harness.methods.sources import Training, refuse_peeking, source_weights, trained, training
 from harness.methods.views import as_seen
 from harness.training.augmentation import Augmentation, check_augment
+from harness.training.predictions import measure, predict, predicted_splits
 from harness.training.settings import Schedule
 from harness.training.stages import adapt, evaluate
 
@@ -31,6 +33,8 @@ def fine_tune(
     clip: float | None = None,
     head: Literal["fresh", "kept"] = "fresh",
     augment: tuple[Augmentation, ...] = (),
+    keep_predictions: bool = False,
+    metrics: tuple[str, ...] = (),
     source_shots: int | Literal["all"] = "all",
     source_steps: int = 200,
     source_epochs: int | None = None,
@@ -48,8 +52,12 @@ def fine_tune(
     """Train on from the source's weights; without a source, train from nothing on the target alone.
 
     epochs, when given, decides instead of steps. head: a fresh one, or the source's where the classes are as many.
-    augment: how pictures are changed at every step, in turn.
+    augment: how pictures are changed at every step, in turn.  keep_predictions: measure the network by its logits,
+    which then stay in the store for ensembles and further metrics; the network itself does not.  metrics: what is
+    measured of kept predictions beside the task's own metric.
     """
+    if metrics and not keep_predictions:
+        raise HarnessError("further metrics are measured of kept predictions: set keep_predictions: true")
     trial = as_seen(trial)
     how = training(
         shots, steps, epochs, batch_size, optimiser, lr, momentum, weight_decay, schedule, clip,
@@ -76,13 +84,28 @@ def fine_tune(
     if init is None:
         net = trained(trial, trial.target, how, trial.fit_splits, trial.seed)
     else:
-        net = _adapted(trial, init, how, head)
+        net = adapted(trial, init, how, head)
+    if keep_predictions:
+        made = predictions_by(trial, net)
+        return measure.bind(task=trial.target, predictions=made, splits=trial.eval_splits, metrics=metrics)
     return evaluate.bind(
         task=trial.target, weights=net, backbone=trial.backbone, splits=trial.eval_splits, numerics=trial.numerics
     )
 
 
-def _adapted(trial: Trial, init: Stage, how: Training, head: str) -> Stage:
+def predictions_by(trial: Trial, net: Stage) -> Stage:
+    """Describe what a network that learnt from the trial's target predicts on the target's other splits."""
+    return predict.bind(
+        task=trial.target,
+        weights=net,
+        backbone=trial.backbone,
+        splits=predicted_splits(trial.target, trial.fit_splits, trial.eval_splits),
+        numerics=trial.numerics,
+    )
+
+
+def adapted(trial: Trial, init: Stage, how: Training, head: str) -> Stage:
+    """Describe the training of the source's weights on the trial's target."""
     refuse_peeking(trial, trial.fit_splits)
     check_augment(trial.target, how.augment)
     return adapt.bind(

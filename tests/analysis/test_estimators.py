@@ -156,7 +156,31 @@ def test_the_table_has_estimators_baselines_ceiling_and_the_test(made):
     table = estimator_table(study)
     names = [row[0].text for row in table.rows]
     assert names == ["good", "useless", "copy", f"{ELSEWHERE} (baseline)"]
-    assert table.header[-1] == f"p against {ELSEWHERE}" and len(table.header) == 8 + 4
+    assert table.header[-2:] == (f"p against {ELSEWHERE}", "cells") and len(table.header) == 8 + 5
+    assert [row[-1].text for row in table.rows] == [str(study.found[name].pooled.n) for name in study.every]
     assert any("no repeated seeds" in n for n in table.notes)
     assert table.records[0]["mean"] == study.found["good"].mean.estimate
     assert "not known for s0" in " ".join(table.notes) and table.to_latex().count(r"\\") == 5
+
+
+def test_scores_that_know_nothing_of_the_target_are_baselines_and_one_known_for_few_is_tested_against_nothing(made):
+    outcome, scores = made
+    few = np.full_like(outcome.values, np.nan)
+    few[:2] = outcome.values[:2]
+    known = {**scores, "imagenet_accuracy": replace(scores["copy"], values=few), "source_accuracy": scores["copy"]}
+    study = estimator_study(known, outcome, "kendall", n_resamples=50)
+    assert set(study.baselines) == {"imagenet_accuracy", "source_accuracy", ELSEWHERE}
+    assert set(study.p_values) == set(scores)
+    assert study.found["imagenet_accuracy"].mean.estimate == pytest.approx(1), "the best, where it is known"
+    assert study.strongest != "imagenet_accuracy"
+
+
+def test_of_one_target_the_test_is_within_it(made):
+    outcome, scores = made
+    first = np.arange(len(outcome.row_labels)), np.array([0])
+    one = outcome.reordered(*first)
+    single = {name: x.reordered(*first) for name, x in scores.items()} | {"source_accuracy": scores["useless"]}
+    study = estimator_study(single, one, "kendall", n_resamples=200)
+    within = compare_estimators(study.every, one, "good", study.strongest, "kendall", n_resamples=200)
+    assert study.p_values["good"][0] == next(iter(within.per_target.values())).p_value
+    assert np.isfinite(study.p_values["good"][0])

@@ -131,7 +131,7 @@ def test_scatter_and_matrix_test_say_what_they_are(rows):
     assert len(made.notes) == 1 and str(matrix_test(x, y, n_permutations=999)) in made.notes[0]
 
 
-def test_a_table_of_baselines_needs_two_rows_and_columns(rows):
+def test_a_table_of_estimators_needs_two_rows_and_may_have_one_column(rows):
     outcome = transfer_matrix(rows, filter={"method": "tune"})
     scores = {"probe": transfer_matrix(rows, filter={"method": "probe"})}
     made = Collected()
@@ -141,7 +141,19 @@ def test_a_table_of_baselines_needs_two_rows_and_columns(rows):
     one = transfer_matrix(rows, filter={"method": "tune", "target": "a"})
     made = Collected()
     add_estimators(made, scores, one, {}, None, "c", "Title")
-    assert made.tables == [] and "two rows and two columns" in made.notes[0]
+    assert made.tables[0][1].header[:2] == ("", "a")
+    single = transfer_matrix(rows, filter={"method": "tune", "source": "b"})
+    made = Collected()
+    add_estimators(made, scores, single, {}, None, "c", "Title")
+    assert made.tables == [] and "two rows" in made.notes[0]
+
+
+def test_several_estimators_are_read_by_every_coefficient(rows):
+    outcome, probe = (transfer_matrix(rows, filter={"method": m}) for m in ("tune", "probe"))
+    made = Collected()
+    add_estimators(made, {"probe": probe, "itself": outcome}, outcome, {}, None, "c", "Title")
+    assert [name for name, _ in made.tables] == ["c-estimators", "c-coefficients", "c-per-target"]
+    assert made.tables[1][1].records[1]["mean pearson estimate"] == pytest.approx(1)
 
 
 def test_the_ceiling_in_words():

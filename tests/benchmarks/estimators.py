@@ -6,7 +6,8 @@ One thread. Each line: seconds of the plain version (tests/estimators/obvious.py
 the check of its inputs), their ratio, and how far the two values are apart. Then all of them on one set of inputs, from
 sums that are worked out once, against the sum of the calls alone. `--repeat` takes the fastest of several runs.
 N-LEEP, PACTran, the logistic probe, kNN and OTCE share no sums (their time is their own loop); `--iterative` adds them
-at a size that ends, without a plain version. Everything runs in float64 on the processor: there is no GPU mode.
+at a size that ends, without a plain version. Everything runs in float64 on the processor; estimators_device.py
+measures on a GPU.
 """
 
 from __future__ import annotations

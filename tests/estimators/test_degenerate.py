@@ -289,3 +289,20 @@ def test_inputs_of_another_shape_are_refused_in_one_sentence(change: Given, told
     with pytest.raises(HarnessError, match=told) as caught:
         score("h_score", **given)
     assert len(re.findall(r"\n", str(caught.value))) == 0
+
+
+def test_least_noise_gives_logme_a_value_where_the_evidence_has_no_maximum() -> None:
+    draw = np.random.default_rng(3)
+    half, labels = draw.normal(size=(6, 20)), np.arange(6) % 2
+    twice, both = np.concatenate([half, half]), np.concatenate([labels, labels])
+    with pytest.raises(HarnessError, match="without any noise"):
+        score("logme", features=twice, labels=both)
+    found = [score("logme", features=twice, labels=both, least_noise=share) for share in (1e-2, 1e-4, 1e-6)]
+    assert np.isfinite(found).all() and sorted(found) == found, "the less noise, the more evidence"
+    plain = score("logme", features=draw.normal(size=(60, 5)), labels=np.arange(60) % 3)
+    draw = np.random.default_rng(3)
+    draw.normal(size=(6, 20))
+    assert score("logme", features=draw.normal(size=(60, 5)), labels=np.arange(60) % 3, least_noise=1e-6) == plain
+    for wrong in ({"least_noise": -1.0}, {"least_noise": 0.1, "variant": "released"}):
+        with pytest.raises(HarnessError, match="least_noise"):
+            score("logme", features=twice, labels=both, **wrong)

@@ -86,7 +86,8 @@ def test_a_recipe_has_the_scores_options_and_a_probes_source(name: str) -> None:
     parameters = recipe(name).parameters
     own = set(estimators()[name].options) - {SEED}
     source = {keyword for keyword in linear_probe.parameters if keyword.startswith("source_")}
-    assert set(parameters) == own | {"shots"} | source | ({"encoder"} if name == "emms" else set())
+    further = {"emms": {"encoder"}, "ped": {"reference"}, "otce": {"reference"}}.get(name, set())
+    assert set(parameters) == own | {"shots"} | source | further
     assert {parameters[keyword].scope for keyword in source} == {"source"}
     assert recipe(name).summary == estimators()[name].summary and recipe(name).reads == (
         "source", "target", "backbone", "seed", "source_seed",
@@ -356,3 +357,12 @@ def test_a_score_that_is_better_when_lower_is_turned_in_studies() -> None:
     finally:
         SCORERS._entries.pop("lower_here")
         ESTIMATORS._entries.pop("lower_here")
+
+
+def test_a_published_network_is_compared_with_the_examples_of_a_reference() -> None:
+    stage = described("ped", of={"source": Untrained()}, reference=cloud("r"))
+    own = needed(stage)["source_features"]
+    assert (own.arguments["task"], own.arguments["split"]) == (cloud("r"), "val")
+    assert own.arguments["weights"].key == needed(stage)["features"].arguments["weights"].key
+    with pytest.raises(HarnessError, match="as reference"):
+        described("ped", of={"source": Untrained()})

@@ -50,6 +50,8 @@ AUGMENT = "augment"
 """Tested in test_augment.py: only pictures can be changed."""
 LENGTH_AND_RATES = ("flops", "milestones", "decay", "bias_lr", "decay_biases", "evaluate_every")
 """Tested in test_layer_transfer.py."""
+PREDICTIONS = ("keep_predictions", "metrics")
+"""Tested in tests/training/test_predictions.py."""
 NUMERICS = Numerics(precision="float64")
 RULE = CheckpointRule(keep="best", every=3)
 
@@ -159,7 +161,7 @@ def test_a_recipes_own_parameters_reach_its_own_stage(recipe: RecipeEntry[Any], 
 
 def test_every_parameter_is_tested_above() -> None:
     known = {name.removeprefix("source_") for recipe in RECIPES for name in recipe.parameters}
-    assert known == {*TRAINING, *OWN, AUGMENT, *LENGTH_AND_RATES}
+    assert known == {*TRAINING, *OWN, AUGMENT, *LENGTH_AND_RATES, *PREDICTIONS}
 
 
 # --- nothing is learnt from what is measured --------------------------------------------------------------------------

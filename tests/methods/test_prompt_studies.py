@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
 from harness.api import load_study, plan
 from harness.data.catalogue import PACKAGES
@@ -50,6 +52,30 @@ def test_twenty_by_twenty(tmp_path: Path) -> None:
     assert counted["evaluate_prompt"] == 3 * (420 + 2 * 72 + 12)
     assert counted["pretrain_clip"] == 1 and counted["evaluate_zero_shot"] == 20
     assert counted["picture_features"] == 40, "train and test of each task, once"
+    assert counted["picture_similarity"] == 2 * 400 and counted["name_similarity"] == 400 - 20, (
+        "two estimators of pictures; of names, two tasks of the ten digits are one"
+    )
+
+
+def test_groups_of_twenty(tmp_path: Path) -> None:
+    """Four groups of five, suggested and dealt three times: one prompt each, used as it is and adapted to its tasks."""
+    (tmp_path / "studies").mkdir()
+    place = tmp_path / "studies" / "mvlpt"
+    place.mkdir()
+    for name in ("mini.yaml", "groups.yaml"):
+        shutil.copy(STUDIES / name, place / name)
+    names = [str(target) for target in load_study(STUDIES / "mini.yaml").resolved()["targets"]]
+    groups = tmp_path / "results" / "mvlpt_mini" / "groups" / "groups.yaml"
+    groups.parent.mkdir(parents=True)
+    groups.write_text(yaml.safe_dump({"groups": [names[start::4] for start in range(4)]}))
+    found = plan(load_study(place / "groups.yaml"), results=tmp_path / "empty")
+    counted = Counter(stage.kind.name for stage in found.graph.stages())
+    assert counted["learn_prompt"] == 3 * (4 * 4 + 20)
+    assert counted["adapt_prompt"] == 3 * 4 * 20
+    assert counted["evaluate_prompt"] == 3 * (4 * 20 + 4 * 20 + 20)
+    own = {stage.key for stage in plan(load_study(STUDIES / "mini.yaml"), results=tmp_path / "empty").graph.stages()}
+    alone = [s for s in found.graph.stages() if s.kind.name == "learn_prompt" and len(s.arguments["tasks"]) == 1]
+    assert len(alone) == 60 and all(stage.key in own for stage in alone), "the baselines are those of mini.yaml"
 
 
 def test_no_task_of_twenty_is_shown_to_the_model() -> None:

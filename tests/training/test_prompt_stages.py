@@ -357,3 +357,13 @@ def test_precision_is_that_of_the_computation(precision: Any) -> None:
     plain, other = learn(COOP), learn(COOP, numerics=Numerics(precision))
     difference = float((plain.tensors["context"] - other.tensors["context"].float()).abs().max())
     assert 0 < difference < (1e-5 if precision == "float64" else 0.05)
+
+
+def test_every_member_says_how_long_it_waited_for_its_data() -> None:
+    both = [arguments(COOP, seed=seed) for seed in (0, 1)]
+    ctx = Together([Place(), Place()])
+    learn_batch(both, ctx)
+    assert all(len(own.waits) == 1 and 0 < own.waits[0] < 1 for own in ctx.members)
+    place = Place()
+    learn_prompt(**both[0], ctx=place)
+    assert len(place.waits) == 1
