@@ -90,11 +90,11 @@ def _ceiling(
 
 
 def _plain(scores: Mapping[str, TransferMatrix], outcome: TransferMatrix, kind: str, variant: str | None) -> Table:
-    """Of a single column or row: the coefficients, without baselines and tests."""
+    """Of a single row: what can be said of each column, without baselines and tests."""
     rows = []
     for name, x in scores.items():
         for target, one in correlate(x, outcome, cast(Kind, kind), variant).per_target.items():
             rows.append((name, target, str(one), one.variant, str(one.n), str(one.ties)))
-    notes = [f"{outcome.quantity}. Noise ceiling and baselines: {NOT_ESTIMABLE} from one {outcome.cols}."]
+    notes = [f"{outcome.quantity}. Noise ceiling and baselines: {NOT_ESTIMABLE} from one {outcome.rows}."]
     head = ("", outcome.cols, kind, "variant", "n", "ties")
     return plain_table(f"Correlation with {outcome.title}", head, rows, notes, stubs=2)

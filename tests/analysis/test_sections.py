@@ -128,7 +128,7 @@ def test_without_x_all_estimators_stand_in_one_table(data):
     other = other.assign(method="noise", trial_id="n" + other.trial_id, value=range(len(other)))
     both = ReportData(pd.concat([data.frame, other], ignore_index=True), data.trials, data.study)
     found = made(both, kind="correlation", y="tune", families=dict.fromkeys("abc", "one") | dict.fromkeys("def", "two"))
-    assert found.problem == "" and found.drawings == []
+    assert found.problem == "" and [drawing.name for drawing in found.drawings] == ["against-tune-estimators"]
     names = [row[0].text for row in found.tables[0][1].rows]
     assert names == [
         "knn", "noise", "mean on the other targets (baseline)", "same family (0/1) (baseline)", "noise ceiling",

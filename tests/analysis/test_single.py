@@ -33,8 +33,19 @@ def test_all_estimators_or_one_against_a_method(rows):
     table = correlation_of(rows, None, "tune", kind="kendall")
     assert [r[0].text for r in table.rows] == ["knn", "mean on the other targets (baseline)", "noise ceiling"]
     assert correlation_of(rows, "knn", "tune").rows[0][0].text == "knn"
+
+
+def test_one_target_has_its_column_and_no_interval_over_targets(rows):
     one = correlation_of(rows, "probe", "tune", filter={"target": "a"})
-    assert one.stubs == 2 and one.rows[0][1].text == "a" and "one target" in one.notes[0]
+    assert one.header[:3] == ("", "a", "mean τ_w") and one.rows[0][0].text == "probe"
+    whole = correlation_of(rows, "probe", "tune")
+    assert one.rows[0][1].text == whole.rows[0][whole.header.index("a")].text
+
+
+def test_one_source_can_only_be_told_to_have_no_order(rows):
+    one = correlation_of(rows, "probe", "tune", filter={"source": "a"})
+    assert one.stubs == 2 and all(row[2].text.startswith("undefined") for row in one.rows)
+    assert "one source" in one.notes[0]
 
 
 def test_the_synthetic_grid_has_its_planted_structure():
