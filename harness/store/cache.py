@@ -80,7 +80,7 @@ class CacheStore:
         if not path.exists():
             return None
         try:
-            tensors, header, _ = tensorfile.read(path, key)
+            tensors, header, _ = tensorfile.read(path, key, mapped=True)
         except tensorfile.Damaged:
             with suppress(OSError):
                 path.unlink()

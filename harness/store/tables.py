@@ -34,6 +34,7 @@ from harness.store.rows import new_id
 from harness.store.schemas import LAYOUT, SCHEMA_VERSION, TABLES, VERSION_PROPERTY, TableSpec
 
 TRIES = 40
+CHECKPOINT_TRIES = 8
 LONGEST_PAUSE = 4.0
 """Seconds."""
 _ODD = re.compile(r"[%\\\x00-\x1f\x7f\ud800-\udfff]")
@@ -170,7 +171,13 @@ class Table:
         return int(self._parts[file][1])
 
     def size(self, file: str) -> int:
-        """Return the bytes that the log states for a live part."""
+        """Return the bytes that the log states for a live part.
+
+        Raises:
+            FileNotFoundError: it is not live any more; another process has replaced it since it was listed.
+        """
+        if file not in self._parts:
+            raise FileNotFoundError(file)
         return int(self._parts[file][0])
 
     def superseded(self) -> list[str]:
@@ -317,13 +324,17 @@ class Table:
         Raises:
             StoreWriteError: it could not be written.
         """
-        try:
-            self._delta.create_checkpoint()
-        except (DeltaError, OSError) as error:
-            seen = self.version
-            self.reopen()
-            if newest_checkpoint(self.path) < seen:  # else another process cleaned the log under our feet
-                raise StoreWriteError(f"table '{self.path}' could not be written: {reason(error)}") from error
+        for attempt in range(CHECKPOINT_TRIES):
+            try:
+                self._delta.create_checkpoint()
+                return
+            except (DeltaError, OSError) as error:
+                last, seen = error, self.version
+            self.reopen()  # another process may have cleaned the log under our feet, perhaps not up to our version
+            if newest_checkpoint(self.path) >= seen:
+                return
+            _pause(attempt)
+        raise StoreWriteError(f"table '{self.path}' could not be written: {reason(last)}") from last
 
     def _commit(self, actions: Sequence[AddAction | RemoveAction], writer: str, expect: Mapping[str, int]) -> None:
         properties = CommitProperties(

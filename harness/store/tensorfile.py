@@ -87,8 +87,11 @@ def write(path: Path, members: Mapping[str, Member], digests: Mapping[str, str])
         raise OSError(str(error)) from error
 
 
-def read(path: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any], str]:
+def read(path: Path, name: str, mapped: bool = False) -> tuple[dict[str, torch.Tensor], dict[str, Any], str]:
     """Read one member; return its tensors, its header and the digest of what was read.
+
+    mapped: leave the tensors mapped to the file, for files on this node. Of a shared folder's they are copies: its
+    deletion on another node would be fatal to who has it mapped.
 
     Raises:
         Damaged: the file is missing, cut short or not what was written.
@@ -100,16 +103,16 @@ def read(path: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]
             index = json.loads((file.metadata() or {})[_METADATA])
             entry = index[name]
             header, stated = dict(entry["header"]), str(entry["sha256"])
-            # Copies: what the library gives stays mapped to the file, and its deletion on another node would be fatal.
-            tensors = {part: file.get_tensor(f"{name}/{part}").clone() for part in entry["tensors"]}
+            found = {part: file.get_tensor(f"{name}/{part}") for part in entry["tensors"]}
+            tensors = found if mapped else {part: tensor.clone() for part, tensor in found.items()}
     except FileNotFoundError:
         raise Damaged("the file is missing") from None
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(f"the file cannot be read ({str(error).splitlines()[0] if str(error) else error!r})") from error
-    found = digest(tensors, header)
-    if found != stated:
+    measured = digest(tensors, header)
+    if measured != stated:
         raise Damaged("its bytes do not match their sha256")
-    return tensors, header, found
+    return tensors, header, measured
 
 
 def _text(value: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ STUDY = """\
 study: mmuster_digits
 extends: ../mmuster/base.yaml
 plugins: [./mmuster_tasks.py]
-sources: [digits_flip, "digits_at(path=/nfs/people/mmuster/digits)", "digits_at(path=/srv/shared/digits)"]
+sources: [digits_flip, "bundled_digits(path=/nfs/people/mmuster/digits)", "bundled_digits(path=/srv/shared/digits)"]
 targets: [digits_upright]
 methods: [{method: linear_probe, as: mmuster_probe}]
 analyses: [{kind: matrix, name: accuracy of mmuster, rows: source, cols: target}]
@@ -41,8 +41,8 @@ from harness.tasks.base import Task, task
 from harness.tasks.digits import digits_flip
 
 
-@task("digits_at")
-def digits_at(path: str = "/nfs/people/mmuster/digits") -> Task:
+@task("bundled_digits")
+def bundled_digits(path: str = "/nfs/people/mmuster/digits") -> Task:
     """Digits from a folder."""
     return dataclasses.replace(digits_flip(), data={"of": "digits", "path": path})
 '''

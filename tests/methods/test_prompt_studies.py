@@ -58,7 +58,7 @@ def test_twenty_by_twenty(tmp_path: Path) -> None:
 
 
 def test_groups_of_twenty(tmp_path: Path) -> None:
-    """Four groups of five, suggested and dealt three times: one prompt each, used as it is and adapted to its tasks."""
+    """Four groups of five, suggested and dealt three times: a prompt each, adapted to tasks; of two kinds as it is."""
     (tmp_path / "studies").mkdir()
     place = tmp_path / "studies" / "mvlpt"
     place.mkdir()
@@ -72,7 +72,7 @@ def test_groups_of_twenty(tmp_path: Path) -> None:
     counted = Counter(stage.kind.name for stage in found.graph.stages())
     assert counted["learn_prompt"] == 3 * (4 * 4 + 20)
     assert counted["adapt_prompt"] == 3 * 4 * 20
-    assert counted["evaluate_prompt"] == 3 * (4 * 20 + 4 * 20 + 20)
+    assert counted["evaluate_prompt"] == 3 * (4 * 20 + 20) + 2 * 4 * 20
     own = {stage.key for stage in plan(load_study(STUDIES / "mini.yaml"), results=tmp_path / "empty").graph.stages()}
     alone = [s for s in found.graph.stages() if s.kind.name == "learn_prompt" and len(s.arguments["tasks"]) == 1]
     assert len(alone) == 60 and all(stage.key in own for stage in alone), "the baselines are those of mini.yaml"

@@ -59,8 +59,8 @@ def test_mistakes_under_an_unknown_key_do_not_hide_others():
         (3, "unknown key 'sorce' (did you mean 'source'?)"),
         (
             4,
-            "baselines.raw.source must be a task, untrained, none, or a mapping with the key tasks, checkpoint or "
-            "artifact, not 5",
+            "baselines.raw.source must be a task, untrained, none, or a mapping with the key tasks, groups, checkpoint "
+            "or artifact, not 5",
         ),
         (6, "grids.targets is empty"),
         (7, "unknown key 'tragets' (did you mean 'targets'?)"),
@@ -87,7 +87,8 @@ def test_mistakes_under_an_unknown_key_do_not_hide_others():
         ("study: s\nexclude: [{match: {a: 1}, reason: ''}]", "exclude.reason must have at least 1 character, not ''"),
         (
             "study: s\nanalyses: [{kind: 5}]",
-            "analyses.kind must be matrix, correlation, table, lines, compare or layer_transfer, not 5",
+            "analyses.kind must be matrix, correlation, table, lines, compare, layer_transfer, gains, agreement or "
+            "groups, not 5",
         ),
     ],
 )
