@@ -90,6 +90,7 @@ def verify(path: Path) -> Verified:
             return _verify(archive, path)
     except FileNotFoundError:
         raise HarnessError(f"there is no file '{path}'") from None
+    # zipfile raises the last two for compressions that it does not know and for members under a password.
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
         raise HarnessError(f"'{path}' cannot be read as a bundle: {error}") from error
 

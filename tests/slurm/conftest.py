@@ -231,6 +231,13 @@ class Cluster:
         """How often Slurm has put a job back into the queue."""
         return int(self.lab.job(job).get("Restarts", "0"))
 
+    def requeued(self, job: str) -> bool:
+        """Whether a job is back in the queue, and nothing of its earlier life runs any more.
+
+        Slurm counts a restart while the processes that it has told to end may still be at it.
+        """
+        return self.restarts(job) == 1 and self.lab.job(job)["JobState"] in ("PENDING", "RUNNING")
+
     def urgent(self) -> None:
         """Submit a short job that takes both nodes from whoever has them."""
         script = self.folder / "urgent.sh"

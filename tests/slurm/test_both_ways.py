@@ -22,7 +22,7 @@ def test_one_allocation_of_two_nodes_is_preempted_and_comes_back(cluster: Cluste
     (job,) = cluster.submit("--nodes", "2")
     cluster.lab.until(cluster.waiting, "two trainings are in their middle")
     cluster.urgent()
-    cluster.lab.until(lambda: cluster.restarts(job) == 1, "it is requeued")
+    cluster.lab.until(lambda: cluster.requeued(job), "it is requeued")
     cluster.go(job)
     assert cluster.lab.ended(job) == "COMPLETED", cluster.logs()
     cluster.assert_whole()

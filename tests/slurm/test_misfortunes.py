@@ -16,7 +16,7 @@ def test_a_job_that_runs_out_of_time_goes_on_in_the_middle(cluster: Cluster) -> 
     cluster.lab.until(cluster.waiting, "two trainings are in their middle")
     hours, minutes, _ = map(int, cluster.lab.job(job)["RunTime"].split(":"))
     cluster.lab.call("scontrol", "update", f"JobId={job}", f"TimeLimit={hours * 60 + minutes + 2}")
-    cluster.lab.until(lambda: cluster.restarts(job) == 1, "it requeues itself")
+    cluster.lab.until(lambda: cluster.requeued(job), "it requeues itself")
     assert "interrupted: back into the queue" in cluster.logs()
     cluster.lab.call("scontrol", "update", f"JobId={job}", "TimeLimit=50")
     cluster.go(job)
@@ -71,7 +71,7 @@ def test_elements_that_are_preempted_go_on_in_the_middle(cluster: Cluster) -> No
     cluster.lab.until(cluster.waiting, "two trainings are in their middle")
     cluster.urgent()
     elements = [f"{array}_1", f"{array}_2"]
-    cluster.lab.until(lambda: all(cluster.restarts(one) == 1 for one in elements), "both are requeued")
+    cluster.lab.until(lambda: all(cluster.requeued(one) for one in elements), "both are requeued")
     cluster.go(*elements)
     cluster.over(array)
     cluster.assert_whole()

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
-from harness.store import NewerStoreError, NoStoreError, Store, StoreError, StoreWriteError
+from harness.store import NewerStoreError, NoStoreError, Store, StoreError, StoreWriteError, compaction, tables
 from harness.store.parts import reason
 from harness.store.schemas import CURVES, LAYOUT, SCHEMA_VERSION, TABLES, VERSION_PROPERTY
 from harness.store.tables import Conflict, Table
@@ -136,6 +137,49 @@ def test_a_rewrite_keeps_what_was_appended_meanwhile(store: Store, results: Path
     one_table.append(points(4), "w")
     stale.append(points(5), "w")
     assert sorted(steps(stale)) == [1, 2, 3, 4, 5]
+
+
+def test_a_part_that_another_process_has_merged_is_left_to_it(store: Store, results: Path) -> None:
+    """Listed before, gone when it is looked at: nothing is merged, nothing is lost, nothing is there twice."""
+    ours, theirs = (Table.open(results / "store", "curves") for _ in range(2))
+    for step in range(3):
+        ours.append(points(step), "w")
+    listed, layout = ours.files(), ours.number(LAYOUT)
+    theirs.refresh()
+    theirs.replace(theirs.files(), [theirs.write_part(points(0, 1, 2))], "other", layout)
+    ours.refresh()
+    with pytest.raises(FileNotFoundError):
+        ours.size(listed[0])
+    assert compaction._rewrite(store, ours, listed, layout, None) == 0
+    assert sorted(steps(ours)) == [0, 1, 2]
+
+
+def test_a_checkpoint_is_written_again_after_the_log_was_cleaned_meanwhile(store: Store, monkeypatch) -> None:
+    """What the library reads for it may have been replaced by a newer one that is older than the version seen."""
+    table, real, failed = store.table("curves"), DeltaTable.create_checkpoint, []
+
+    def first_fails(self: DeltaTable) -> None:
+        if not failed:
+            failed.append(True)
+            raise DeltaError("_delta_log/00000000000000000053.checkpoint.parquet not found: No such file")
+        real(self)
+
+    table.append(points(1), "w")
+    monkeypatch.setattr(DeltaTable, "create_checkpoint", first_fails)
+    table.checkpoint()
+    assert failed and tables.newest_checkpoint(table.path) == table.version
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_sentence(store: Store, monkeypatch) -> None:
+    def fails(self: DeltaTable) -> None:
+        raise OSError(28, "No space left on device")
+
+    table = store.table("curves")
+    table.append(points(1), "w")
+    monkeypatch.setattr(DeltaTable, "create_checkpoint", fails)
+    monkeypatch.setattr(tables, "_pause", lambda attempt: None)
+    with pytest.raises(StoreWriteError, match="No space left"):
+        table.checkpoint()
 
 
 def test_numbers_are_compared_and_raised(store: Store, results: Path) -> None:
