@@ -16,7 +16,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -95,7 +94,6 @@ class SlurmRay:
         self.folder = folder / f"slurm-{allocation.job}-{os.environ.get('SLURM_RESTART_COUNT', '0')}-{os.getpid()}"
         self.address = ""
         self._steps: list[subprocess.Popen[bytes]] = []
-        self._temporary = Path(tempfile.gettempdir()) / f"th-{os.getuid()}-{allocation.job}-{secrets.token_hex(3)}"
 
     def start(self) -> str:
         """Bring Ray up on every node and return its address.
@@ -132,8 +130,8 @@ class SlurmRay:
     def _step(self, place: int, address: str) -> None:
         name, cores = self.allocation.nodes[place], self.allocation.cores[place]
         work = 0 if place == 0 and self.spare_head else cores
-        own = [sys.executable, "-m", "harness.execution.node", "--folder", f"{self._temporary}-{place}"]
-        own += ["--own-address", address, "--cores", str(work), "--address", self.address]
+        own = [sys.executable, "-m", "harness.execution.node", "--address", self.address]
+        own += ["--own-address", address, "--cores", str(work)]
         own += ["--head", f"--driver={os.getpid()}"] if place == 0 else []
         own += [] if self.allocation.gpus else ["--no-gpus"]
         step = [

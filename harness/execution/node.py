@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import importlib.util
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,10 +21,14 @@ from pathlib import Path
 
 from harness.execution.allocation import ANNOUNCING, block_announcements, free_port
 from harness.execution.session import OBJECT_STORE_BYTES
+from harness.execution.temporary import TemporaryFolder
 
 
-def ray_command(arguments: argparse.Namespace) -> list[str]:
-    """Return the command that starts Ray: every port is one that the system picks, but for the head's own."""
+def ray_command(arguments: argparse.Namespace, folder: Path) -> list[str]:
+    """Return the command that starts Ray with its files in ``folder``.
+
+    Every port is one that the system picks, but for the head's own.
+    """
     command = [str(Path(sys.executable).with_name("ray")), "start", "--block", f"--num-cpus={arguments.cores}"]
     command += [f"--node-ip-address={arguments.own_address}", f"--object-store-memory={OBJECT_STORE_BYTES}"]
     command += ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"]
@@ -34,10 +37,10 @@ def ray_command(arguments: argparse.Namespace) -> list[str]:
     if arguments.head:
         port = arguments.address.rpartition(":")[2]
         return [
-            *command, "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={arguments.folder}",
+            *command, "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}",
             *_client_port(),
         ]  # fmt: skip
-    return [*command, f"--address={arguments.address}", f"--temp-dir={arguments.folder}"]
+    return [*command, f"--address={arguments.address}", f"--temp-dir={folder}"]
 
 
 def _client_port() -> list[str]:
@@ -54,12 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--driver", type=int, help="the driver's process, where it runs on this node")
     parser.add_argument("--cores", type=int, required=True)
     parser.add_argument("--no-gpus", action="store_true")
-    parser.add_argument("--folder", type=Path, required=True, help="on this node's own disk")
     arguments = parser.parse_args(argv)
-    arguments.folder.mkdir(mode=0o700)
+    folder = TemporaryFolder()
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     process = subprocess.Popen(
-        ray_command(arguments), stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=block_announcements
+        ray_command(arguments, folder.path),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=block_announcements,
     )
 
     def announced(number: int, frame: object) -> None:
@@ -77,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return process.returncode
     finally:
         _end(process)
-        _remove(arguments.folder)
+        folder.remove(patient=True)
 
 
 def _end_with_driver(process: subprocess.Popen[bytes]) -> None:
@@ -91,14 +96,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """End Ray's daemons; workers end when they are gone. Nothing of theirs is worth saving."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder into which workers that are about to end may still write."""
-    end = time.monotonic() + 5.0
-    while folder.exists() and time.monotonic() < end:
-        shutil.rmtree(folder, ignore_errors=True)
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ import importlib
 import logging
 import os
 import secrets
-import shutil
 import signal
-import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
@@ -23,8 +21,8 @@ from typing import Any
 from harness.errors import HarnessError
 from harness.execution.allocation import ADDRESS as SLURM_ADDRESS
 from harness.execution.allocation import Allocation, SlurmRay, block_announcements
+from harness.execution.temporary import TemporaryFolder
 
-TEMP_PREFIX = "th-"
 OBJECT_STORE_BYTES = 256 * 2**20
 """Only calls and replies pass through Ray, so its object store can be small."""
 
@@ -37,7 +35,7 @@ class Session:
     ``cluster``: what runs on the nodes of a Slurm allocation."""
 
     owned: bool
-    folder: Path | None
+    folder: TemporaryFolder | None
     address: str | None = None
     cluster: SlurmRay | None = None
 
@@ -50,14 +48,14 @@ class Session:
             if self.cluster is not None:
                 self.cluster.stop()
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.remove(patient=True)
 
     def abandon(self) -> None:
         """Remove the temporary directory without waiting for Ray, which ends with this process."""
         if self.cluster is not None:
             self.cluster.abandon()
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.remove()
 
 
 def load_ray() -> Any:
@@ -112,9 +110,8 @@ def start_session(
 
 
 def _start_local(ray: Any, cpus: float, gpus: float | None, dashboard: bool, quiet: dict[str, Any]) -> Session:
-    _sweep()
     _reset_token(ray)
-    folder = Path(tempfile.mkdtemp(prefix=f"{TEMP_PREFIX}{os.getpid()}-"))
+    folder = TemporaryFolder()
     try:
         with _announcements_blocked():
             context = ray.init(
@@ -124,11 +121,11 @@ def _start_local(ray: Any, cpus: float, gpus: float | None, dashboard: bool, qui
                 include_dashboard=dashboard,
                 dashboard_host="127.0.0.1",
                 object_store_memory=OBJECT_STORE_BYTES,
-                _temp_dir=str(folder),
+                _temp_dir=str(folder.path),
                 **quiet,
             )
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()
         raise
     return Session(True, folder, str(context.dashboard_url or "") or None)
 
@@ -191,24 +188,3 @@ def _reset_token(ray: Any) -> None:
     if raylet is not None and hasattr(raylet, "AuthenticationTokenLoader"):
         raylet.Config.initialize("")
         raylet.AuthenticationTokenLoader.instance().reset_cache()
-
-
-def _sweep() -> None:
-    """Remove the temporary directories of runs of ours that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{TEMP_PREFIX}*-*"):
-        owner = folder.name[len(TEMP_PREFIX) :].partition("-")[0]
-        try:
-            if owner.isdigit() and folder.stat().st_uid == os.getuid() and not _alive(int(owner)):
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from harness.execution.allocation import free_port
+from harness.execution.temporary import sweep
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,10 +58,11 @@ class Raylets:
             except subprocess.TimeoutExpired:
                 end_all(part.pid)
         shutil.rmtree(self._folder, ignore_errors=True)
+        sweep()
 
     def _start(self, place: int) -> None:
         own = ["--own-address", f"127.0.0.{place + 1}", "--cores", "1" if place else "0", "--no-gpus"]
-        own += ["--folder", str(self._folder / str(place)), "--address", self.address]
+        own += ["--address", self.address]
         own += [] if place else ["--head"]
         with (self._folder / f"{place}.log").open("wb") as log:
             command = [sys.executable, "-m", "harness.execution.node", *own]

@@ -17,6 +17,7 @@ import pytest
 from harness.errors import HarnessError
 from harness.execution import node, options
 from harness.execution.allocation import ANNOUNCING, Allocation, free_port, node_address, repeated_counts
+from harness.execution.temporary import PREFIX
 
 
 @pytest.mark.parametrize(
@@ -77,25 +78,25 @@ def test_ports_are_free() -> None:
 def arguments(**changes: object) -> argparse.Namespace:
     given = {
         "head": False, "address": "10.0.0.1:5000", "own_address": "10.0.0.2", "cores": 3, "no_gpus": True,
-        "folder": Path("/tmp/x"), "driver": None,
+        "driver": None,
     }  # fmt: skip
     return argparse.Namespace(**{**given, **changes})
 
 
 def test_only_the_head_has_a_port_that_is_known_beforehand() -> None:
-    head, other = node.ray_command(arguments(head=True)), node.ray_command(arguments())
+    head, other = (node.ray_command(arguments(head=one), Path("/tmp/x")) for one in (True, False))
     assert {"--head", "--port=5000", "--include-dashboard=false", "--num-cpus=3", "--num-gpus=0"} <= set(head)
     assert "--address=10.0.0.1:5000" in other and "--head" not in other
     for command in (head, other):
         assert {"--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"} <= set(command)
         assert "--temp-dir=/tmp/x" in command
-    assert not any(word.startswith("--num-gpus") for word in node.ray_command(arguments(no_gpus=False)))
+    assert not any(word.startswith("--num-gpus") for word in node.ray_command(arguments(no_gpus=False), Path("/tmp/x")))
 
 
 STEP = """
 import sys
 from harness.execution import node
-node.ray_command = lambda arguments: [sys.executable, "-c", "import time; time.sleep(600)"]
+node.ray_command = lambda *_: [sys.executable, "-c", "import time; time.sleep(600)"]
 sys.exit(node.main())
 """
 
@@ -113,11 +114,12 @@ def step(tmp_path: Path):
     assert driver.stdout is not None and driver.stdout.readline() == b"ready\n"
     words = ["--head", "--address", "127.0.0.1:1", "--own-address", "127.0.0.1", "--cores", "1"]
     process = subprocess.Popen(
-        [sys.executable, "-c", STEP, *words, "--folder", str(tmp_path / "ray"), "--driver", str(driver.pid)],
-        stdin=subprocess.PIPE,
-    )
+        [sys.executable, "-c", STEP, *words, "--driver", str(driver.pid)],
+        stdin=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
     until(lambda: handles(process.pid, signal.SIGTERM))
-    yield process, tmp_path / "ray", told
+    (folder,) = tmp_path.glob(f"{PREFIX}{process.pid}-*")
+    yield process, folder, told
     for one in (process, driver):
         one.kill()
         one.wait()

@@ -21,6 +21,7 @@ from harness.execution.messages import Input, Reply, Result, Try
 from harness.execution.options import ResourceRules, RunOptions, RunSummary, usable_cores
 from harness.execution.ray_pool import RayPools, _cause, _need, _path_changes, _reason
 from harness.execution.rows import RowMaker, as_measurement, precision_of
+from harness.execution.temporary import PREFIX
 from harness.execution.worker import WorkerSetup
 from harness.graph import Measurement, Resources
 from harness.store import ArtifactRef, Group, MeasurementRow
@@ -97,9 +98,9 @@ def test_a_local_cluster_has_a_token_a_folder_of_its_own_and_no_dashboard(
     assert (options["num_cpus"], options["include_dashboard"], options["log_to_driver"]) == (3, False, False)
     assert options["dashboard_host"] == "127.0.0.1"
     assert (os.environ["RAY_AUTH_MODE"], len(os.environ["RAY_AUTH_TOKEN"])) == ("token", 64)
-    assert made.folder is not None and made.folder.is_dir() and len(str(made.folder)) < 40
+    assert made.folder is not None and made.folder.path.is_dir() and len(str(made.folder.path)) < 40
     made.close()
-    assert not made.folder.exists() and ray.calls[-1] == {}
+    assert not made.folder.path.exists() and ray.calls[-1] == {}
 
 
 @pytest.mark.parametrize("job", ["7", None])
@@ -150,18 +151,7 @@ def test_a_ray_that_does_not_start_is_one_sentence(
     monkeypatch.setattr(session, "load_ray", lambda: fake_ray(fails=True))
     with pytest.raises(HarnessError, match=words):
         session.start_session(1, None, address)
-    assert not list(Path(tempfile.gettempdir()).glob(f"{session.TEMP_PREFIX}{os.getpid()}-*"))
-
-
-def test_folders_of_killed_runs_are_swept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    done = subprocess.Popen([sys.executable, "-c", ""])
-    done.wait()
-    dead, alive, other = (tmp_path / name for name in (f"th-{done.pid}-a", f"th-{os.getpid()}-b", "th-me"))
-    for folder in (dead, alive, other):
-        folder.mkdir()
-    session._sweep()
-    assert [folder.exists() for folder in (dead, alive, other)] == [False, True, True]
+    assert not list(Path(tempfile.gettempdir()).glob(f"{PREFIX}{os.getpid()}-*"))
 
 
 def test_threads_are_set_for_all_libraries() -> None:
