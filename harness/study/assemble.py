@@ -86,6 +86,9 @@ def _set_value(document: Document, item: str) -> None:
         document.problems += [Problem(name, 0, problem.message) for problem in error.problems]
         return
     parts: KeyPath = tuple(int(part) if part.isdecimal() else part for part in key.strip().split("."))
+    if parts[0] == "extends":
+        document.problems.append(Problem(name, 0, "what a study extends cannot be set; write it in the study"))
+        return
     parent: Any = document.data
     for depth, part in enumerate(parts[:-1]):
         if isinstance(parent, dict) and part not in parent:

@@ -278,7 +278,7 @@ def test_random_grids_against_brute_force(cells):
             assert np.isnan(cell.spread)
 
 
-def test_a_hundred_thousand_rows_take_less_than_two_seconds(frame):
+def test_a_hundred_thousand_rows_take_seconds_at_most(frame):
     import time
 
     n, rng = 60, np.random.default_rng(0)
@@ -288,7 +288,7 @@ def test_a_hundred_thousand_rows_take_less_than_two_seconds(frame):
         trial_id=np.arange(len(rows)).astype(str), metric="accuracy", split="test", status="ok", flags=""
     )
     rows = rows.assign(value=rng.uniform(size=len(rows)), role="outcome", method="m")
-    start = time.perf_counter()
+    start = time.process_time()
     matrix = transfer_matrix(rows)
-    assert time.perf_counter() - start < 6  # measured 0.4 s; the machine may be busy
+    assert time.process_time() - start < 6  # measured 0.4 s
     assert matrix.shape == (n, n) and (matrix.count == 33).all()

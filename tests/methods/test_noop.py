@@ -57,7 +57,7 @@ def test_a_chain_shares_its_source() -> None:
 def test_a_call_costs_next_to_nothing() -> None:
     members = [noop(trials(1)[0], index=index).arguments for index in range(128)]
     assert noop_outcome.batch is not None and noop_outcome.batch.width >= 64
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(10):
         noop_outcome.batch.function(members, None)
-    assert (time.perf_counter() - began) / 1280 < 1e-3
+    assert (time.process_time() - began) / 1280 < 1e-3

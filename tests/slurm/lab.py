@@ -89,7 +89,7 @@ class Lab:
             "SchedulerParameters=sched_interval=2,bf_interval=2", "ReturnToService=2", "JobRequeue=1",
             "PreemptType=preempt/partition_prio", "PreemptMode=REQUEUE", f"MaxArraySize={self.max_array}",
             "SlurmdTimeout=10", "KillWait=10", "InactiveLimit=0", "MinJobAge=600",
-            "AccountingStorageType=accounting_storage/none",
+            "AccountingStorageType=accounting_storage/none", "SlurmdParameters=config_overrides",
         ]  # fmt: skip
         for place, node in enumerate(self.nodes):
             lines.append(

@@ -137,7 +137,7 @@ def test_a_view_of_one_record_does_not_cost_a_scan(store: Store) -> None:
     store.commit(Group([record(name, preimage="x" * 500) for name in range(5000)]))
     records = store.records()
     records[key_of(0)]
-    start = time.perf_counter()
+    start = time.process_time()
     for name in range(200):
         assert records[key_of(name)].key == key_of(name)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0

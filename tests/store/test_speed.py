@@ -1,4 +1,4 @@
-"""120,000 trials: reading them takes well under a second on a quiet machine; the bounds here are loose."""
+"""120,000 trials: reading them takes well under a second of a processor; the bounds here are loose."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ TRIALS = 120_000
 def test_many_trials(results: Path) -> None:
     store = Store.open(results, create=True)
     keys = [key_of(i) for i in range(TRIALS)]
-    start = time.perf_counter()
+    start = time.process_time()
     for at in range(0, TRIALS, 2000):
         rows = [StageRecord(key, "noop", preimage=f'{{"key": "{key}"}}', code="c" * 32) for key in keys[at : at + 2000]]
         numbers = [MeasurementRow(row.key, row.attempt, "t", "test", "accuracy", 0.5) for row in rows]
         store.commit(Group(rows, numbers))
-    assert time.perf_counter() - start < 60
+    assert time.process_time() - start < 60
     store.write_trials("s", _plan(keys))
     store.compact()
     files = [path for path in (results / "store").rglob("*") if path.is_file()]
     assert len(files) <= TRIALS / 1000
 
-    start = time.perf_counter()
+    start = time.process_time()
     records = Store.open(results).records()
     assert all(code == "c" * 32 for code in (records.code(key) for key in keys))
-    loaded = time.perf_counter()
+    loaded = time.process_time()
     table = outcomes(results)
     assert table.num_rows == TRIALS and table.column("shots").to_pylist()[7] == 2
-    assert loaded - start < 5 and time.perf_counter() - loaded < 5
+    assert loaded - start < 5 and time.process_time() - loaded < 5
 
 
 def _plan(keys: list[str]) -> dict[str, list[str]]:

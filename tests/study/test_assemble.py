@@ -95,6 +95,7 @@ def test_values_are_set_by_the_same_rules(files):
         ("list.7=1", "the list has no entry 7"),
         ("list.x=1", "the list has no entry 'x'"),
         ("a=[1", "this is not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        ("extends=other.yaml", "what a study extends cannot be set; write it in the study"),
         ("a=!x 1", "the tag !x is not allowed; write the plain value"),
     ],
 )

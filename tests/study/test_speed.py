@@ -20,9 +20,9 @@ overrides:
   - {{match: {{target: cod}}, set: {{steps: 5}}}}
   - {{match: {{source: bee, shots: [3, 4, 5]}}, set: {{lr: 0.5}}}}
 """
-    began = time.perf_counter()
+    began = time.process_time()
     study = make(text, sources="[ape, bee, none]", targets="[bee, cod]", seeds=f"[{seeds}]")
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     trained, untrained, left_out = 3 * 250 * 2 * 500, 2 * 250 * 500, 2 * 2 * 500
     assert expand(study).trials == trained + untrained - left_out == 998_000
     assert seconds < 5
@@ -32,10 +32,10 @@ def test_the_union_of_two_large_grids(make):
     seeds = ", ".join(map(str, range(1000)))
     shots = ", ".join(map(str, range(1, 101)))
     text = f"axes: {{shots: [{shots}]}}\ngrids: [{{sources: [ape, bee]}}, {{sources: [bee, cod]}}]\n"
-    began = time.perf_counter()
+    began = time.process_time()
     study = make(text, targets="[dill]", seeds=f"[{seeds}]")
     assert expand(study).trials == 3 * 100 * 1000
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_importing_it_loads_nothing_heavy():
