@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -254,13 +254,6 @@ class Plan:
             for group, (ids, _) in zip(block.block.excluded, block.excluded_ids, strict=True):
                 digest.update(f"{group.reason}{''.join(ids)}".encode())
         return digest.hexdigest()[:32]
-
-    def blocked_trials(self) -> Iterator[tuple[str, str]]:
-        """Yield (terminal key, reason) of the trials that cannot run."""
-        for key in self.terminals:
-            reason = self.demand.blocked.get(key)
-            if reason is not None:
-                yield key, reason
 
 
 def build_plan(

@@ -99,10 +99,6 @@ def merge(into: Store, other: Store, dry_run: bool = False) -> Merged:
     return done
 
 
-def _place(store: Store) -> object:
-    return store.root.resolve() if isinstance(store.root, Path) else store.root
-
-
 # --- provenance -------------------------------------------------------------------------------------------------------
 
 

@@ -97,6 +97,15 @@ def test_a_row_against_the_mean_of_others(frame):
     assert found.others == ("random 1", "random 2", "random 3") and found.low < found.mean < found.high
 
 
+def test_a_column_counts_where_all_rows_have_it(frame):
+    others = np.array([[0.1, 0.2, np.nan, 0.5, 0.1], [0.3, np.nan, np.nan, 0.1, 0.1], [0.2, 0.2, np.nan, 0.3, 0.1]])
+    rows = np.vstack([np.full((5, 5), np.nan), [[0.4, 0.9, 0.9, 0.2, np.nan]], others])
+    found = advantage(
+        gains_matrix(frame, rows, NAMES[:5], sets=["mine", "random 1", "random 2", "random 3"]), "mine", "random *"
+    )
+    assert found.n == 2 and found.wins == 1 and found.mean == pytest.approx(((0.4 - 0.2) + (0.2 - 0.3)) / 2)
+
+
 @pytest.mark.parametrize(("row", "pattern", "said"), [("mne", "random *", "did you mean 'mine'"),
                                                       ("mine", "chance *", "is called 'chance \\*'")])  # fmt: skip
 def test_rows_that_are_not_there_are_named(frame, row, pattern, said):

@@ -78,7 +78,8 @@ def test_a_folder_whose_owner_counts_as_another_process_stays(owner, place: Path
 
 
 def test_what_is_not_ours_stays(place: Path) -> None:
-    others = [place / f"{PREFIX}me", place / f"{PREFIX}me-1", place / f"other-{ended()}-x"]
+    new = place / f"{PREFIX}{os.getpid()}-x"  # its owner has had no time to lock it
+    others = [new, place / f"{PREFIX}me", place / f"{PREFIX}me-1", place / f"other-{ended()}-x"]
     for folder in others:
         folder.mkdir()
     file = place / f"{PREFIX}{ended()}-file"
