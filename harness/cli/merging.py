@@ -72,7 +72,7 @@ def _lines(folder: str, done: Merged, dry_run: bool) -> list[str]:
     said = "; ".join(f"{count:,} {what}" for count, what in stages if count) or "none"
     rest = [
         (plural(done.artifacts, "artifact") + f" ({size(done.nbytes)})", done.artifacts),
-        (plural(done.attempts, "row") + " on failures", done.attempts),
+        (plural(done.attempts, "row") + " on failures and repetitions", done.attempts),
         (plural(done.runs, "row") + " of provenance", done.runs),
     ]
     new = "; ".join(text for text, count in rest if count)

@@ -62,6 +62,27 @@ def test_a_study_from_plan_to_report(
     assert not (tmp_path / "s3:").exists() and not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
+def test_stores_on_disk_and_elsewhere_are_merged_both_ways_and_bundled(
+    bucket: str, tmp_path: Path, harness_in: Callable[..., CompletedProcess[str]]
+) -> None:
+    """Half of a study each; status 3 says that of two plans one is kept."""
+    stores = (f"s3://{bucket}/half", str(tmp_path / "half"))
+    for source, results in zip(("digits_upright", "digits_noise"), stores, strict=True):
+        cut = ("--only", f"source={source}", *CUT[2:])
+        done = harness_in(tmp_path, "run", STUDY, *cut, "--results", results, "--in-process", timeout=500)
+        assert done.returncode == 0, done.stderr
+    for into, other in (stores, stores[::-1]):
+        done = harness_in(tmp_path, "store", "merge", into, other)
+        assert done.returncode == 3 and "their trials" in done.stdout, done.stdout + done.stderr
+        done = harness_in(tmp_path, "run", STUDY, *CUT, "--results", into, "--in-process", timeout=500)
+        assert "10 done; 0 new stages" in done.stdout, done.stdout + done.stderr
+    assert values(stores[0]) == values(stores[1])
+    file = str(tmp_path / "all.zip")
+    assert harness_in(tmp_path, "bundle", "quickstart", "--results", stores[0], "--to", file).returncode == 0
+    assert "all as they were packed" in harness_in(tmp_path, "bundle", "--verify", file).stdout
+
+
 def test_a_worker_elsewhere_writes_its_artifacts_there(remote: Store, tmp_path: Path) -> None:
     """What a worker is told comes to it pickled; its logs and states are files of its own node."""
     setup = WorkerSetup("", tmp_path / "node", artifacts=remote.root)
