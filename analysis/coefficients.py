@@ -51,6 +51,30 @@ def kernel(x: np.ndarray, y: np.ndarray, kind: Kind, variant: str) -> Kernel:
     return _weighted_kendall(y, x) if variant == "y" else _weighted_kendall(x, y)
 
 
+def each_coefficient(x: np.ndarray, y: np.ndarray, kind: Kind, variant: str) -> np.ndarray:
+    """The coefficient of every row of x with the same row of y, both float [B, n] without NaN; NaN where undefined."""
+    found = np.full(len(x), np.nan)
+    if x.shape[1] < 2:
+        return found
+    defined = (x != x[:, :1]).any(axis=1) & (y != y[:, :1]).any(axis=1)
+    if kind == "pearson":
+        defined &= np.isfinite(x).all(axis=1) & np.isfinite(y).all(axis=1)
+    elif kind == "rel":
+        defined &= (np.isfinite(y) & (y > 0)).all(axis=1)
+    if kind in SELECTIONS and top_k(variant) >= x.shape[1]:
+        defined[:] = False
+    a, b, once = x[defined], y[defined], np.ones((1, x.shape[1]))
+    if kind in ("pearson", "spearman"):
+        if kind == "spearman":
+            from scipy.stats import rankdata
+
+            a, b = (rankdata(v, axis=1) if v.size else v for v in (a, b))
+        found[defined] = _pearson(a, b, np.broadcast_to(once, a.shape))
+    else:
+        found[defined] = [kernel(c, d, kind, variant)(once)[0] for c, d in zip(a, b, strict=True)]
+    return found
+
+
 def top_k(variant: str) -> int:
     """The k of a variant "top-k"; 0 when it is none."""
     match = _TOP.fullmatch(variant)
@@ -134,6 +158,7 @@ def _weighted_kendall(x: np.ndarray, y: np.ndarray) -> Kernel:
     order = np.lexsort((y, x))[::-1]
     sx, sy = _signs(x[order]), _signs(y[order])
     agree, untied_x, untied_y = sx * sy, np.abs(sx), np.abs(sy)
+    alike = np.array_equal(untied_x, untied_y)  # without ties, and where both have the same
 
     def of(counts: np.ndarray) -> np.ndarray:
         drawn = counts[:, order]
@@ -141,11 +166,9 @@ def _weighted_kendall(x: np.ndarray, y: np.ndarray) -> Kernel:
         most = int(last[:, -1].max(initial=0))
         harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, most + 1))])
         weight = harmonic[last] - harmonic[last - drawn.astype(np.int64)]
-        return _ratio(
-            ((drawn @ agree) * weight).sum(axis=1),
-            ((drawn @ untied_x) * weight).sum(axis=1),
-            ((drawn @ untied_y) * weight).sum(axis=1),
-        )
+        x_pairs = ((drawn @ untied_x) * weight).sum(axis=1)
+        y_pairs = x_pairs if alike else ((drawn @ untied_y) * weight).sum(axis=1)
+        return _ratio(((drawn @ agree) * weight).sum(axis=1), x_pairs, y_pairs)
 
     return of
 

@@ -11,12 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from analysis.palette import FAINT, INK
 from harness.errors import HarnessError, suggest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.path import Path as Outline
 
 FORMATS = ("png", "svg", "pdf")
 DPI = 160
@@ -87,8 +90,22 @@ def text_size(text: str, points: float, bold: bool = False) -> tuple[float, floa
     if not text.strip():
         return 0.0, points / 72
     font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
-    box = TextPath((0, 0), text, size=points, prop=font, usetex=False).get_extents()
-    return float(box.x1) / 72, points / 72
+    return _right_end(TextPath((0, 0), text, size=points, prop=font, usetex=False)) / 72, points / 72
+
+
+def _right_end(path: Outline) -> float:
+    """The largest x of an outline.
+
+    A curve stays within its control points. Where the rightmost of these is the end of a piece it is the answer, which
+    spares matplotlib's look at every curve; fonts have points at their extremes, so that this is nearly always so.
+    """
+    x, codes = np.asarray(path.vertices)[:, 0], np.asarray(path.codes)
+    drawn = codes != path.CLOSEPOLY
+    quadratic = codes == path.CURVE3
+    ends = (codes == path.MOVETO) | (codes == path.LINETO) | (quadratic & (np.cumsum(quadratic) % 2 == 0))
+    if x[ends].max() == x[drawn].max():
+        return float(x[ends].max())
+    return float(path.get_extents().x1)
 
 
 def widest(texts: Sequence[str], points: float) -> float:

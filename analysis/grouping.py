@@ -207,11 +207,22 @@ def _counted(numbers: np.ndarray) -> tuple[int, np.ndarray]:
 
 
 def _silhouette(apart: np.ndarray, numbers: np.ndarray) -> float:
-    from sklearn.metrics import silhouette_score
+    """The mean silhouette of groups of items that lie ``apart`` [n, n]; -inf for one group or only single ones.
 
-    if not 2 <= len(np.unique(numbers)) < len(numbers):
+    As scikit-learn has it, whose checks of its arguments take most of the time when gains are dealt out anew.
+    """
+    names, own = np.unique(numbers, return_inverse=True)
+    n, k = len(numbers), len(names)
+    if not 2 <= k < n:
         return float("-inf")
-    return float(silhouette_score(apart, numbers, metric="precomputed"))
+    sizes = np.bincount(own)
+    towards = np.bincount((np.arange(n)[:, None] * k + own).ravel(), weights=apart.ravel()).reshape(n, k)
+    within = towards[np.arange(n), own] / np.maximum(sizes[own] - 1, 1)
+    towards[np.arange(n), own] = np.inf
+    nearest = (towards / sizes).min(axis=1)
+    larger = np.maximum(within, nearest)
+    each = np.divide(nearest - within, larger, out=np.zeros(n), where=(larger > 0) & (sizes[own] > 1))
+    return float(each.mean())
 
 
 def _dealt(mutual: np.ndarray, linkage: Linkage, tried: tuple[int, ...], n: int, seed: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.columns import SEEDS
 from analysis.figures import shorten, text_size, widest
 from analysis.matrix import REASONS, TransferMatrix
 from analysis.short_names import short_names
@@ -35,6 +36,7 @@ _GRID = 7.6  # inches that the longer side of a large grid takes
 _SMALLEST_TEXT, _LARGEST_TEXT = 4.8, 9.0
 _AXIS_NAME = 0.24
 _NARROWEST, _LOWEST_BAR = 3.6, 1.5
+_OVER_SEEDS = "Mean over seeds."
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ def annotation(matrix: TransferMatrix, cell_w: float, cell_h: float, annotate: b
     if annotate is False or not np.isfinite(matrix.values).any():
         return 0.0, False
     texts = {matrix.unit.text(float(v), matrix.signed) for v in matrix.values[np.isfinite(matrix.values)]}
-    longest = max(texts, key=len) + "†" * most_symbols(matrix)
+    longest = max(sorted(texts), key=len) + "†" * most_symbols(matrix)
     per_point = text_size(longest, 10.0)[0] / 10.0
     fits = min(cell_w * 0.88 / per_point, cell_h * 72 * 0.6)
     size = float(min(fits, _LARGEST_TEXT))
@@ -205,9 +207,13 @@ def most_symbols(matrix: TransferMatrix) -> int:
 
 def caption_of(matrix: TransferMatrix, spread: bool) -> str:
     """What a reader must know to read the numbers: spread (where it is shown), averaging, baseline pairing."""
-    parts = [matrix.spread_note if spread or not np.isfinite(matrix.spread).any() else "Mean over seeds."]
-    if matrix.over:
-        parts.append(f"Averaged over {', '.join(matrix.over)} within each seed.")
+    parts = [matrix.spread_note if spread or not np.isfinite(matrix.spread).any() else _OVER_SEEDS]
+    others = [axis for axis in matrix.over if axis not in SEEDS]
+    named = len(others) < len(matrix.over)  # every cell is averaged over its seeds last, named or not
+    if others:
+        parts.append(f"Averaged over {', '.join(others)} within each seed{', then over seeds' if named else ''}.")
+    elif named and parts[0] != _OVER_SEEDS:
+        parts.append("Averaged over seeds.")
     if matrix.pairing:
         parts.append(f"Baseline {matrix.pairing}.")
     return " ".join(parts)

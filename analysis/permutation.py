@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.coefficients import Kind, kernel
+from analysis.coefficients import Kind, each_coefficient
 from analysis.correlation import aligned, choose_variant, undefined
 from harness.errors import HarnessError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from analysis.matrix import TransferMatrix
 
 FEWEST_TASKS = 4  # 4! = 24 orders: the smallest p-value is above 0.04
+_CHUNK = 1_000_000  # cells of permuted matrices at once: 8 MB for each of some ten intermediate arrays
 
 
 @dataclass(frozen=True)
@@ -89,28 +91,42 @@ def permutation_test(
     """
     chosen = choose_variant(kind, variant)
     what = "tasks" if together else "rows and columns"
-
-    def coefficient(moved: np.ndarray) -> tuple[float, int, str]:
-        fine = ~(np.isnan(moved) | np.isnan(b))
-        reason = undefined(moved[fine], b[fine], kind, chosen)
-        if reason:
-            return float("nan"), int(fine.sum()), reason
-        of = kernel(moved[fine], b[fine], kind, chosen)
-        return float(of(np.ones((1, int(fine.sum()))))[0]), int(fine.sum()), ""
-
-    estimate, n, reason = coefficient(a)
+    fine = ~(np.isnan(a) | np.isnan(b))
+    n, reason = int(fine.sum()), undefined(a[fine], b[fine], kind, chosen)
+    estimate = float("nan") if reason else float(each_coefficient(a[fine][None], b[fine][None], kind, chosen)[0])
     if not reason and min(a.shape) < FEWEST_TASKS:
         reason = f"fewer than {FEWEST_TASKS} tasks to permute"
     if reason:
         nan = float("nan")
         return PermutationTest(estimate, nan, nan, nan, n, 0, what, kind, chosen, reason)
     moves = _moves(a.shape, together, col_of_row, n_permutations, seed)
-    null = np.array([coefficient(a[np.ix_(rows, cols)])[0] for rows, cols in moves])
+    chunks = iter(lambda: list(islice(moves, max(1, _CHUNK // a.size))), [])
+    null = np.concatenate([_permuted(a, b, chunk, kind, chosen) for chunk in chunks])
     null = null[np.isfinite(null)]
     far = np.abs(null - null.mean()) >= abs(estimate - null.mean()) - 1e-12
     low, high = np.quantile(null, [0.025, 0.975])
     p = float((1 + far.sum()) / (1 + null.size))
     return PermutationTest(estimate, p, float(low), float(high), n, int(null.size), what, kind, chosen)
+
+
+def _permuted(
+    a: np.ndarray, b: np.ndarray, moves: list[tuple[np.ndarray, np.ndarray]], kind: Kind, variant: str
+) -> np.ndarray:
+    """The coefficient of every permuted ``a`` with ``b``; NaN where undefined.
+
+    Permutations that leave equally many cells are taken together: empty cells move, too.
+    """
+    rows, cols = (np.stack(part) for part in zip(*moves, strict=True))
+    moved = a[rows[:, :, None], cols[:, None, :]].reshape(len(moves), -1)
+    still = np.broadcast_to(b.ravel(), moved.shape)
+    fine = ~(np.isnan(moved) | np.isnan(still))
+    sizes = fine.sum(axis=1)
+    found = np.full(len(moves), np.nan)
+    for n in np.unique(sizes):
+        own = sizes == n
+        x, y = (values[own][fine[own]].reshape(-1, n) for values in (moved, still))
+        found[own] = each_coefficient(x, y, kind, variant)
+    return found
 
 
 def _moves(

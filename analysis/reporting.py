@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.attributes import as_written
 from analysis.columns import flag_texts
 from analysis.declared import analyses_of
-from analysis.figures import FORMATS, save, style
+from analysis.figure_files import write_figures
 from analysis.load import load_outcomes, load_trials
 from analysis.published_section import is_published, published_sections
 from analysis.run_sections import run_sections
@@ -128,20 +128,19 @@ def _free(name: str, taken: set[str]) -> str:
 
 def _draw(sections: list[Section], folder: Path) -> tuple[list[Path], dict[str, list[dict[str, object]]]]:
     """Write every figure in all formats; give the files, and for each section what the page shows."""
-    paths: list[Path] = []
+    written = write_figures([(d.name, d.make) for part in sections for d in part.drawings], folder)
     shown: dict[str, list[dict[str, object]]] = {}
+    rest = iter(written)
     for part in sections:
         shown[part.name] = []
         for drawing in part.drawings:
-            with style():
-                figure = drawing.make()
-                files = {ending: save(figure, folder / f"{drawing.name}.{ending}") for ending in FORMATS}
-            paths += files.values()
-            small = files["svg"].stat().st_size <= _LARGEST_INLINE_SVG
-            uri = data_uri(files["svg"] if small else files["png"])
-            width = round(float(figure.get_size_inches()[0]) * 96)
-            shown[part.name].append({"name": drawing.name, "alt": drawing.alt, "uri": uri, "width": width})
-    return paths, shown
+            files = next(rest)
+            small = files.paths["svg"].stat().st_size <= _LARGEST_INLINE_SVG
+            uri = data_uri(files.paths["svg" if small else "png"])
+            shown[part.name].append(
+                {"name": drawing.name, "alt": drawing.alt, "uri": uri, "width": round(files.width * 96)}
+            )
+    return [path for files in written for path in files.paths.values()], shown
 
 
 def data_uri(path: Path) -> str:

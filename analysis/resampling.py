@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 FEWEST = 4  # levels below which resampling them says nothing
 _CHUNK = 4_000_000  # multiplicities held at once: 32 MB of float64
+_KEPT = 500_000  # multiplicities of one set of resamples that is kept for its next use: 4 MB
 _RESOLVED = 1e-12  # a shorter interval says that resampling shows no error, not that there is none
 
 
@@ -35,11 +37,26 @@ def multiplicities(
     Args:
         width: numbers the caller holds per resample, for the size of the chunks.
     """
-    generator = np.random.default_rng(seed)
     chunk = max(1, _CHUNK // max(width or sum(sizes), 1))
+    if 0 < n_resamples <= chunk and n_resamples * sum(sizes) <= _KEPT:
+        yield list(_kept(tuple(sizes), n_resamples, seed))
+        return
+    generator = np.random.default_rng(seed)
     for start in range(0, n_resamples, chunk):
-        b = min(chunk, n_resamples - start)
-        yield [generator.multinomial(size, np.full(size, 1.0 / size), size=b).astype(float) for size in sizes]
+        yield _drawn(generator, sizes, min(chunk, n_resamples - start))
+
+
+def _drawn(generator: np.random.Generator, sizes: Sequence[int], n: int) -> list[np.ndarray]:
+    return [generator.multinomial(size, np.full(size, 1.0 / size), size=n).astype(float) for size in sizes]
+
+
+@lru_cache(maxsize=16)
+def _kept(sizes: tuple[int, ...], n_resamples: int, seed: int) -> list[np.ndarray]:
+    """The resamples of one chunk, which every coefficient of as many items shares; not to be written to."""
+    drawn = _drawn(np.random.default_rng(seed), sizes, n_resamples)
+    for part in drawn:
+        part.flags.writeable = False
+    return drawn
 
 
 def percentiles(values: np.ndarray, level: float) -> Interval:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis import coefficients
-from analysis.coefficients import SELECTIONS, VARIANTS, kernel, top_k
+from analysis.coefficients import SELECTIONS, VARIANTS, each_coefficient, kernel, top_k
 
 EVERY = [(kind, variant) for kind, variants in VARIANTS.items() if kind not in SELECTIONS for variant in variants]
 CHOICES = [(kind, variant) for kind in SELECTIONS for variant in ("top-1", "top-2", "top-3")]
@@ -138,3 +138,31 @@ def test_rank_coefficients_do_not_change_under_monotone_maps(kind):
     ones = np.ones((1, 15))
     variant = VARIANTS[kind][0]
     assert kernel(np.exp(x), y**3, kind, variant)(ones) == pytest.approx(kernel(x, y, kind, variant)(ones))
+
+
+@pytest.mark.parametrize(("kind", "variant"), [*EVERY, ("regret", "top-2")])
+def test_each_row_has_its_own_coefficient(kind, variant):
+    """Rows with ties, a constant one, and values that are all alike on the other side."""
+    rng = np.random.default_rng(0)
+    x, y = (rng.integers(0, 5, (40, 9)).astype(float) for _ in range(2))
+    x[3], y[7] = 1.0, 2.0
+    found = each_coefficient(x, y, kind, variant)
+    for a, b, value in zip(x, y, found, strict=True):
+        if kind == "regret":
+            first_two = sorted(range(9), key=lambda k: (-a[k], b[k]))[:2]
+            wanted = b.max() - b[first_two].max() if len(set(a)) > 1 < len(set(b)) else np.nan
+        else:
+            wanted = truth(a, b, kind, variant)
+        assert value == pytest.approx(wanted, abs=1e-12, nan_ok=True)
+    assert np.isnan(found[[3, 7]]).all() and np.isfinite(found).sum() == 38
+
+
+def test_rows_without_a_coefficient_are_nan():
+    infinite = np.array([[1.0, np.inf, 2.0, 0.0], [1.0, 2.0, 3.0, 4.0]])
+    y = np.array([[1.0, 3.0, 2.0, 0.5], [0.0, 2.0, 3.0, 4.0]])
+    assert np.isnan(each_coefficient(infinite, y, "pearson", "product-moment")).tolist() == [True, False]
+    assert each_coefficient(infinite, y, "spearman", "average ranks") == pytest.approx([1.0, 1.0])
+    assert np.isnan(each_coefficient(infinite, y, "rel", "top-1")).tolist() == [False, True]
+    assert np.isnan(each_coefficient(infinite, y, "regret", "top-5")).all()
+    assert np.isnan(each_coefficient(infinite[:, :1], y[:, :1], "spearman", "average ranks")).all()
+    assert each_coefficient(np.empty((0, 4)), np.empty((0, 4)), "spearman", "average ranks").shape == (0,)

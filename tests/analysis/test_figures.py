@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from analysis.figures import FORMATS, axes_at, new_figure, save, shorten, style, text_size, widest
+from analysis.figures import FORMATS, _right_end, axes_at, new_figure, save, shorten, style, text_size, widest
 from analysis.heatmap_layout import annotation, caption_of, entry_width, legend_lines, plan_layout, wrapped
 from analysis.matrix import transfer_matrix
 from harness.errors import HarnessError
@@ -124,6 +124,16 @@ def test_the_caption_says_what_a_reader_must_know(matrix, grid_frame):
     assert "Averaged over method within each seed." in caption_of(over, True)
 
 
+def test_a_seed_that_is_averaged_over_is_not_averaged_over_within_itself(grid_frame):
+    rows = grid_frame(tasks="abc", seeds=(0, 1, 2))
+    seeds = transfer_matrix(rows, over=["seed"], filter={"method": "probe"})
+    assert caption_of(seeds, True).endswith("over seeds (n = 3). Averaged over seeds.")
+    assert caption_of(seeds, False) == "Mean over seeds."
+    assert (seeds.values == transfer_matrix(rows, filter={"method": "probe"}).values).all()
+    both = transfer_matrix(rows, over=["seed", "method"])
+    assert caption_of(both, False) == "Mean over seeds. Averaged over method within each seed, then over seeds."
+
+
 def test_the_legend_counts_gaps_and_breaks_into_lines(matrix):
     matrix.reasons[0, 0], matrix.reasons[1, 1], matrix.reasons[2, 2] = "failed", "failed", "not run"
     matrix.values[[0, 1, 2], [0, 1, 2]] = np.nan
@@ -144,3 +154,24 @@ def test_text_is_wrapped_to_the_room():
         lines = wrapped(words, 1.5, 8.0)
         assert " ".join(lines) == words and len(lines) > 1
         assert all(text_size(line, 8.0)[0] < 1.5 * 1.3 for line in lines)
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "Wij", "some − text", "0.123", "ρ = 0.5 †", "trailing  ", "f", "(x) → y", "…", "éß%&@"]
+)
+@pytest.mark.parametrize("bold", [False, True])
+def test_a_text_ends_where_matplotlibs_outline_ends(text, bold):
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
+    box = TextPath((0, 0), text, size=9.5, prop=font).get_extents()
+    assert text_size(text, 9.5, bold) == (box.x1 / 72, 9.5 / 72)
+
+
+def test_an_outline_whose_curve_reaches_furthest_is_measured_by_the_curve():
+    from matplotlib.path import Path
+
+    codes = [Path.MOVETO, Path.CURVE3, Path.CURVE3, Path.CLOSEPOLY]
+    bulge = Path([(0, 0), (2, 1), (0, 2), (9, 9)], codes)
+    assert _right_end(bulge) == pytest.approx(1.0)

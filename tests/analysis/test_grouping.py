@@ -8,7 +8,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from analysis.grouping import agreement, distances, group_tasks, mean_matrix, mutual_gains
+from analysis.grouping import _silhouette, agreement, distances, group_tasks, mean_matrix, mutual_gains
 from analysis.heatmaps import runs
 from harness.errors import HarnessError
 from tests.analysis.blocks import gains_matrix, planted
@@ -126,3 +126,16 @@ def test_the_labels_of_averaged_matrices_must_agree(frame):
     one, two = (gains_matrix(frame, np.zeros((3, 3)), names) for names in (["a", "b", "c"], ["a", "b", "d"]))
     with pytest.raises(HarnessError, match="other sources or targets"):
         mean_matrix([one, two], "method", "both")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_silhouette_is_scikit_learns_to_the_last_bit(seed):
+    """Groups of one item, equal distances and groups of any names among them."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(4, 25))
+    apart = rng.integers(0, 4, (n, n)) / 3 if seed % 2 else rng.uniform(size=(n, n))
+    apart = np.triu(apart, 1) + np.triu(apart, 1).T
+    numbers = rng.integers(0, 5, n) * 3 + 1
+    numbers[0], numbers[1:3] = 99, 1
+    assert _silhouette(apart, numbers) == silhouette_score(apart, numbers, metric="precomputed")
+    assert _silhouette(apart, np.zeros(n, dtype=int)) == _silhouette(apart, np.arange(n)) == float("-inf")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import transfer_matrix
+from analysis import permutation, transfer_matrix
 from analysis.permutation import matrix_test, permutation_test
 from harness.errors import HarnessError
 
@@ -78,3 +78,29 @@ def test_what_cannot_be_tested_says_why():
     rng = np.random.default_rng(0)
     small = permutation_test(rng.normal(size=(3, 5)), rng.normal(size=(3, 5)), "spearman")
     assert "fewer than 4 tasks" in small.reason and np.isnan(small.p_value)
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(("kind", "scipys"), [("pearson", stats.pearsonr), ("spearman", stats.spearmanr),
+                                              ("kendall", stats.kendalltau)])  # fmt: skip
+def test_it_is_a_loop_over_permutations_also_where_empty_cells_move(kind, scipys, together, monkeypatch):
+    """Empty cells of both matrices, so that the number of cells that both have differs between permutations."""
+    rng = np.random.default_rng(5)
+    a, b = (np.round(symmetric_noise(rng, 6), 1) for _ in range(2))
+    a[0, 1], a[2, 4], b[3, 3], b[5, 0] = np.nan, np.nan, np.nan, np.nan
+    draws = np.random.default_rng(9)
+    null = []
+    for _ in range(150):
+        rows = draws.permutation(6)
+        cols = rows if together else draws.permutation(6)
+        moved = np.array([[a[rows[i], cols[j]] for j in range(6)] for i in range(6)])
+        both = np.isfinite(moved) & np.isfinite(b)
+        null.append(scipys(moved[both], b[both]).statistic)
+    both = np.isfinite(a) & np.isfinite(b)
+    estimate, null = scipys(a[both], b[both]).statistic, np.array(null)
+    as_far = np.abs(null - null.mean()) >= abs(estimate - null.mean()) - 1e-12
+    monkeypatch.setattr(permutation, "_CHUNK", 36 * 40)
+    found = permutation_test(a, b, kind, together=together, n_permutations=150, seed=9)
+    assert found.estimate == pytest.approx(estimate, abs=1e-12) and found.n == 32 and found.n_permutations == 150
+    assert found.p_value == pytest.approx((1 + as_far.sum()) / 151)
+    assert (found.null_low, found.null_high) == pytest.approx(tuple(np.quantile(null, [0.025, 0.975])), abs=1e-12)

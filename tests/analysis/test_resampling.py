@@ -42,3 +42,23 @@ def test_an_interval_that_shows_nothing_is_missing(values, reason):
 def test_a_missing_interval():
     found = Interval.missing("because", 3)
     assert np.isnan(found.low) and (found.reason, found.degenerate) == ("because", 3)
+
+
+def test_resamples_used_again_are_those_of_the_generator_and_cannot_be_changed():
+    generator = np.random.default_rng(4)
+    wanted = [generator.multinomial(n, np.full(n, 1 / n), size=50) for n in (6, 3)]
+    for _ in range(2):
+        ((rows, cols),) = multiplicities([6, 3], 50, seed=4, width=18)
+        assert (rows == wanted[0]).all() and (cols == wanted[1]).all()
+        with pytest.raises(ValueError, match="read-only"):
+            rows[0, 0] = 9
+    ((other, _),) = multiplicities([6, 3], 50, seed=5)
+    assert (other != rows).any()
+    assert list(multiplicities([6], 0, seed=4)) == []
+
+
+def test_resamples_too_large_to_keep_are_drawn_alike(monkeypatch):
+    ((kept,),) = multiplicities([8], 40, seed=1)
+    monkeypatch.setattr(resampling, "_KEPT", 10)
+    ((drawn,),) = multiplicities([8], 40, seed=1)
+    assert (kept == drawn).all() and drawn.flags.writeable

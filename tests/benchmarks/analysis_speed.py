@@ -25,6 +25,7 @@ from scipy import stats
 
 from analysis import correlate, heatmap, import_outcomes, lines, matrix_table, transfer_matrix
 from analysis.coefficients import kernel
+from analysis.permutation import matrix_test
 
 
 def clocked(call: Callable[[], Any]) -> tuple[Any, float, float]:
@@ -92,6 +93,9 @@ def grids(rows: int) -> None:
             transfer_matrix(frame, over=["backbone", "method"]), Path(tempfile.mkdtemp()) / "large.png"
         ),
         "correlation, 2,000 resamples": lambda: correlate(
+            transfer_matrix(frame, filter=one), transfer_matrix(frame, filter={**one, "method": "m1"})
+        ),
+        "Mantel test, 2,000 permutations": lambda: matrix_test(
             transfer_matrix(frame, filter=one), transfer_matrix(frame, filter={**one, "method": "m1"})
         ),
     }
