@@ -40,8 +40,8 @@ Run again: {rerun}
 {notes}"""
 
 _ANONYMOUS = (
-    " Names of people and machines and absolute paths were replaced, each by the same word everywhere "
-    "(`user1`, `host1`, `path1`)"
+    " The names of users and machines that the results had recorded, mail addresses and absolute paths were replaced, "
+    "each by the same word everywhere (`user1`, `host1`, `path1`), and so were words that were given to be hidden"
 )
 
 

@@ -32,6 +32,9 @@ def submit(arguments: argparse.Namespace) -> int:
     )
     results = Path(arguments.results)
     submissions = plan_submission(study, Path(file), results, request, _run_options(arguments))
+    if not submissions:
+        print(f"study {study.name} has nothing left to run")
+        return 0
     if arguments.dry_run:
         for submission in submissions:
             wait = " after the one before" if submission.after else ""

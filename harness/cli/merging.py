@@ -23,11 +23,19 @@ _WIDTH = 60
 
 def merge(arguments: argparse.Namespace) -> int:
     """Merge folders of results; status 3 when something differs or is damaged, and was therefore left as it was."""
-    from harness.store import Store
+    from harness.store import Store, local_folder
     from harness.store.merge import merge as merge_stores
 
     folders = [_results(folder) for folder in (arguments.folder, *arguments.others)]
     target = arguments.into or folders.pop(0)
+    folders = list(dict.fromkeys(folders))
+    for folder in folders:
+        if not Store.exists(folder):
+            raise HarnessError(f"there are no results under '{folder}' to merge")
+        if local_folder(folder).resolve() == local_folder(target).resolve():
+            raise HarnessError(f"'{folder}' cannot be merged with itself")
+    if arguments.conflicts and not Path(arguments.conflicts).absolute().parent.is_dir():
+        raise HarnessError(f"there is no folder for '{arguments.conflicts}'")
     others = [Store.open(folder) for folder in folders]
     into = _receiver(target, arguments.into is not None, arguments.dry_run)
     conflicts: list[Conflict] = []

@@ -53,6 +53,14 @@ class Parser(argparse.ArgumentParser):
             what = "command" if action.dest in ("command", "operation") else f"value for {_spelling(action)}"
             raise argparse.ArgumentError(None, f"unknown {what} {value!r}{suggest(str(value), choices)}")
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Take `--option=--` for what it says: Python 3.11 makes an empty list of it."""
+        if action.option_strings and action.nargs is None and arg_strings == ["--"]:
+            value = self._get_value(action, "--")
+            self._check_value(action, value)
+            return value
+        return super()._get_values(action, arg_strings)
+
     def error(self, message: str) -> NoReturn:
         """Print one sentence and exit with status 2."""
         print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)

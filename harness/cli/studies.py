@@ -92,7 +92,7 @@ def status(arguments: argparse.Namespace) -> int:
     """Print the number of trials by state."""
     described = _described(arguments)
     counts = harness.api.status(described, arguments.results)
-    jobs = _jobs(harness.api.study_name(described), arguments.results)
+    jobs, problem = _jobs(harness.api.study_name(described), arguments.results)
     if arguments.json:
         print(json.dumps({**counts, "jobs": jobs} if jobs else counts))
         return DONE
@@ -100,22 +100,25 @@ def status(arguments: argparse.Namespace) -> int:
     if jobs:
         rows = [(job["job"], job["what"], job["state"]) for job in jobs]
         print("\n" + columns([("job", "what", "Slurm says"), *rows]))
+    if problem:
+        print(f"\n{problem}")
     return DONE
 
 
-def _jobs(name: str, results: str) -> list[dict[str, str]]:
-    """Return the jobs that were submitted for a study and how Slurm says they stand, asked once for all."""
+def _jobs(name: str, results: str) -> tuple[list[dict[str, str]], str]:
+    """Return the jobs that were submitted for a study with their states, asked once for all; why there are none."""
     from harness.cluster import jobs_of, states_of
     from harness.store import local_folder
 
     jobs = jobs_of(local_folder(results) / name)
     if not jobs:
-        return []
+        return [], ""
+    problem = ""
     try:
         known = {number: _tally(states) for number, states in states_of(jobs).items()}
     except HarnessError as error:
-        known = dict.fromkeys((job.number for job in jobs), str(error))
-    return [{"job": job.number, "what": job.what, "state": known[job.number]} for job in jobs]
+        problem, known = str(error), dict.fromkeys((job.number for job in jobs), "unknown")
+    return [{"job": job.number, "what": job.what, "state": known[job.number]} for job in jobs], problem
 
 
 def _tally(states: Mapping[str, int]) -> str:

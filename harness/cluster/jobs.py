@@ -19,6 +19,10 @@ FORGOTTEN: Final = "ended (Slurm has forgotten how)"
 _OVER: Final = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 
 
+class NoAnswerError(HarnessError):
+    """A command of Slurm did not end in time: what it was asked for may have been done or not."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One submission.  what: `study`, `shared` or `shards 1-8`.  script: relative to the study's results folder."""
@@ -47,15 +51,17 @@ def note_job(folder: Path, job: Job) -> None:
 def jobs_of(folder: Path) -> list[Job]:
     """Return the jobs of a study, oldest first; a line that is none is passed over."""
     try:
-        lines = jobs_file(folder).read_text(encoding="utf-8").splitlines()
+        lines = jobs_file(folder).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     found = []
     for line in lines:
         try:
-            found.append(Job(**json.loads(line)))
+            job = Job(**json.loads(line))
         except (ValueError, TypeError):
             continue
+        if all(isinstance(value, str) for value in asdict(job).values()):
+            found.append(job)
     return found
 
 
@@ -104,17 +110,17 @@ def _counted(pairs: Iterable[Sequence[str]], numbers: Sequence[str]) -> dict[str
     return found
 
 
-def ask(command: Sequence[str], text: str | None = None) -> str:
+def ask(command: Sequence[str]) -> str:
     """Run one of Slurm's commands and return what it printed.
 
-    Raises HarnessError with what it complained of, or when it is not installed or does not answer.
+    Raises HarnessError with what it complained of, or when it is not installed, and NoAnswerError when it says nothing.
     """
     try:
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False)
     except FileNotFoundError:
         raise HarnessError(f"{command[0]} is not installed here: is this a login node of a Slurm cluster?") from None
     except subprocess.TimeoutExpired:
-        raise HarnessError(f"{command[0]} does not answer: Slurm's controller may be down") from None
+        raise NoAnswerError(f"{command[0]} does not answer: Slurm's controller may be down") from None
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split()) or f"exit status {done.returncode}"
         raise HarnessError(f"{command[0]} refused: {said}")

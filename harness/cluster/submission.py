@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from harness.cluster.jobs import Job, ask, note_job
+from harness.cluster.jobs import Job, NoAnswerError, ask, note_job
 from harness.errors import HarnessError
 from harness.store import local_folder, place_of
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _END_OF_HEAD: Final = "# --- end of the head ---\n"
 _SAFE: Final = re.compile(r"[\w.,:=+/@%\[\]-]+")
+_NUMBER: Final = re.compile(r"(?:Submitted batch job )?([0-9]+)(?:;.*)?")
 
 DEFAULT_MAX_ARRAY: Final = 1001
 """Slurm's own default of MaxArraySize: indices go up to one less."""
@@ -59,7 +60,10 @@ class Request:
         found += ["--requeue", *self.more]
         for option in found:
             if not option.startswith("--") or _SAFE.fullmatch(option[2:]) is None:
-                raise HarnessError(f"{option!r} is no option of sbatch that can stand in a script")
+                raise HarnessError(
+                    f"{option!r} is no option of sbatch that can stand in a script: "
+                    "write it as --NAME=VALUE, without blanks and quotes"
+                )
         return found
 
 
@@ -78,17 +82,17 @@ def plan_submission(
 ) -> list[Submission]:
     """Write the scripts for a study; for an array, cut its shards too (written to the results).
 
-    Raises HarnessError when there is nothing to run or a value cannot stand in a script.
+    Empty when there is nothing to run. Raises HarnessError when a value cannot stand in a script.
     """
     from harness.api import plan
 
     planned = plan(study, results)
     if not planned.stages_needed:
-        raise HarnessError(f"study {study.name} has nothing left to run")
+        return []
     words = [str(file), "--results", str(place_of(results)), *run_options]
     folder = local_folder(results) / study.name
     if request.array is None:
-        log = str(folder / "slurm-%j.log")
+        log = _log(folder, "slurm-%j.log")
         script = render("run_study.sbatch", request.options(f"harness-{study.name}", log), words)
         return [Submission("study", script)]
     from harness.planning import cut
@@ -102,7 +106,7 @@ def plan_submission(
 def _array(
     name: str, shards: Path, number: int, shared: bool, folder: Path, request: Request, words: Sequence[str]
 ) -> list[Submission]:
-    log = str(folder / "slurm-%A-%a.log")
+    log = _log(folder, "slurm-%A-%a.log")
     options = request.options(f"harness-{name}", log)
     found = []
     if shared:
@@ -115,6 +119,15 @@ def _array(
         what = f"shards {start + 1}-{start + last}"
         found.append(Submission(what, script, (f"--array=1-{last}",), after=shared))
     return found
+
+
+def _log(folder: Path, name: str) -> str:
+    """Return a job's log as sbatch wants it, which takes % for the beginning of a number that it knows."""
+    if _SAFE.fullmatch(str(folder)) is None:
+        raise HarnessError(
+            f"no log of a job can lie in '{folder}': choose results whose path has no blanks and quotes to submit"
+        )
+    return str(folder).replace("%", "%%") + f"/{name}"
 
 
 def render(template: str, options: Sequence[str], arguments: Sequence[str]) -> str:
@@ -130,7 +143,7 @@ def render(template: str, options: Sequence[str], arguments: Sequence[str]) -> s
 def submit(study_name: str, results: Path, submissions: Sequence[Submission]) -> list[Job]:
     """Hand scripts to sbatch, in order; return the jobs, which are written down beside the study's results.
 
-    Raises HarnessError with sbatch's own words when it refuses; what was submitted before stays submitted.
+    Raises HarnessError with sbatch's own words when it refuses; what was submitted before stays, and is named.
     """
     folder = local_folder(results) / study_name
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,15 +156,35 @@ def submit(study_name: str, results: Path, submissions: Sequence[Submission]) ->
         arguments = list(submission.arguments)
         if submission.after and first is not None:
             arguments.append(f"--dependency=afterany:{first}")
-        answer = ask(["sbatch", "--parsable", *arguments, str(script)])
-        number = answer.strip().split(";")[0]
-        if not number.isdigit():
-            raise HarnessError(f"sbatch gave no job number but {answer.strip()!r}")
+        try:
+            number = _number(["sbatch", "--parsable", *arguments, str(script)])
+        except HarnessError as error:
+            raise HarnessError(f"{error}{_already(jobs)}") from None
         first = first or number
         job = Job(number, submission.what, script.name, now.isoformat(timespec="seconds"))
         note_job(folder, job)
         jobs.append(job)
     return jobs
+
+
+def _number(command: Sequence[str]) -> str:
+    """Submit a script and return the job's number, which sites may let a greeting precede."""
+    look = "; a job may have been submitted: `squeue --me` shows it"
+    try:
+        answer = ask(command).strip()
+    except NoAnswerError as error:
+        raise HarnessError(f"{error}{look}") from None
+    match = _NUMBER.fullmatch(answer.rpartition("\n")[2].strip())
+    if match is None:
+        raise HarnessError(f"sbatch gave no job number but {answer!r}{look}")
+    return match[1]
+
+
+def _already(jobs: Sequence[Job]) -> str:
+    if not jobs:
+        return ""
+    what = ", ".join(f"{job.number} ({job.what})" for job in jobs)
+    return f"; submitted before that: {what}, to be ended by `scancel {' '.join(job.number for job in jobs)}`"
 
 
 def max_array_size() -> int:

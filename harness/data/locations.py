@@ -79,12 +79,15 @@ def one_at_a_time(name: str) -> Iterator[None]:
     """Let one process of this machine do a piece of work while others wait; freed by the system when one dies.
 
     Only saves doing the work twice: correctness rests on `publish`. Where the file system has no locks, nobody waits.
-    The lock's file lies on the node's own disk, if it has one.
+    The lock's file lies on the node's own disk, if it has one. Raises HarnessError when nothing can be written there.
     """
-    from harness.store.cache import node_root
+    from harness.store.cache import node_root, node_variable
 
     folder = node_root() / "data" / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HarnessError(f"{node_variable()} names no folder to write to: {error.strerror} ({folder})") from None
     with open(folder / f"{name}.lock", "a", encoding="utf-8") as file:
         with suppress(ImportError, OSError):
             import fcntl

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.execution.cache import MemoryCache, nbytes_of
-from harness.execution.ledger import NOT_TRAINED, artifact_class
+from harness.execution.ledger import artifact_class
 from harness.execution.messages import Input, InputRef, Result, Spec
 from harness.graph import Artifact, Measurements, Value
+from harness.planning.demand import NOT_TRAINED, WAS_NOT_TRAINED
 from harness.store import ArtifactDamaged, ArtifactStore, CacheStore
 
 READ_BYTES_PER_SECOND = 200e6
@@ -106,7 +107,7 @@ class Larder:
         output, flags = self._find(key)
         needed = name in spec.kind.needs_trained
         if needed and self.skip_untrained and not tolerated and NOT_TRAINED in flags:
-            raise _Blocked(Obstacle("skipped", f"input {name} ({key[:8]}) was not trained", "untrained"))
+            raise _Blocked(Obstacle("skipped", f"input {name} ({key[:8]}) {WAS_NOT_TRAINED}", "untrained"))
         seen.append((needed, flags))
         return output
 

@@ -11,11 +11,11 @@ from harness.execution.messages import Input, Result
 from harness.execution.units import Unit, externals, form_unit
 from harness.graph import Artifact, Choice, Measurement, Node, Resources, Stage, StageKind
 from harness.graph.stage import Keep
+from harness.planning.demand import NOT_TRAINED, WAS_NOT_TRAINED
 
 if TYPE_CHECKING:
     from harness.store import ArtifactRef
 
-NOT_TRAINED = "not_trained"
 UNTRAINED_SOURCE = "untrained_source"
 
 Cause = Literal["diverged", "untrained", "failed"]
@@ -278,7 +278,7 @@ class Ledger:
             return None
         entry = self._inputs.get(needed.key)
         if entry is not None and NOT_TRAINED in entry.flags:
-            return Death("untrained", f"input {name} ({name_of(needed)}) was not trained")
+            return Death("untrained", f"input {name} ({name_of(needed)}) {WAS_NOT_TRAINED}")
         return None
 
     # --- the neighbourhood that units are formed in ---------------------------------------------------------------

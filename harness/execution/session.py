@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import threading
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from harness.execution.allocation import ADDRESS as SLURM_ADDRESS
 from harness.execution.allocation import Allocation, SlurmRay, block_announcements
 from harness.execution.temporary import TemporaryFolder
 
+REACH_SECONDS = 10.0
 OBJECT_STORE_BYTES = 256 * 2**20
 """Only calls and replies pass through Ray, so its object store can be small."""
 
@@ -99,6 +101,7 @@ def start_session(
             if cluster is not None:
                 return _start_on_nodes(ray, cluster, quiet)
             if address is not None:
+                _must_listen(address)
                 ray.init(address=address, **quiet)
                 return Session(True, None, address)
             return _start_local(ray, cpus, gpus, dashboard, quiet)
@@ -107,6 +110,17 @@ def start_session(
     except Exception as error:
         where = f"no Ray cluster can be joined at {address}" if address is not None else "Ray did not start"
         raise HarnessError(f"{where}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _must_listen(address: str) -> None:
+    """Fail early, and heed signals meanwhile: Ray looks for an address that is dead for long, and deaf to them."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or "/" in address:
+        return  # another way of naming a cluster, for Ray to read
+    try:
+        socket.create_connection((host, int(port)), REACH_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(f"nobody answers there ({error})") from None
 
 
 def _start_local(ray: Any, cpus: float, gpus: float | None, dashboard: bool, quiet: dict[str, Any]) -> Session:

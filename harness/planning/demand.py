@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from harness.graph import Choice, Node, Stage
 
 NOT_TRAINED = "not_trained"
+WAS_NOT_TRAINED = "was not trained (its loss stayed at its first level; with `on_untrained_source: run` it is used)"
 State = Literal["done", "needed", "diverged", "blocked"]
 
 
@@ -127,7 +128,7 @@ class Demand:
             elif state == "blocked":
                 found = found or self.blocked[needed.key]
             elif self._is_untrained(stage, name, needed, state):
-                found = found or f"input {name} ({needed.kind.name} {needed.key[:8]}) was not trained"
+                found = found or f"input {name} ({needed.kind.name} {needed.key[:8]}) {WAS_NOT_TRAINED}"
         return found
 
     def _is_untrained(self, stage: Stage, name: str, needed: Stage, state: State) -> bool:

@@ -43,6 +43,12 @@ def scratch_root() -> Path | None:
     return Path(named).expanduser() / f"transfer-harness-{os.getuid()}" if named else None
 
 
+def node_variable() -> str:
+    """Return the environment variable that :func:`node_root` follows, or would if it were set."""
+    names = ("HARNESS_SCRATCH", "SLURM_TMPDIR")
+    return next((name for name in names if os.environ.get(name)), "HARNESS_CACHE")
+
+
 def node_root() -> Path:
     """Return where this node keeps what it can make again: its scratch folder, or else the cache directory."""
     return scratch_root() or cache_root()

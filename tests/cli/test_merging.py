@@ -79,9 +79,29 @@ def test_what_differs_is_told_and_left(tmp_path: Path, capsys: pytest.CaptureFix
 def test_wrong_folders_get_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a = results(tmp_path / "a", {"x": 0.5})
     assert main(["store", "merge", str(a), str(tmp_path / "no")]) == 2
-    assert "there are no results under" in capsys.readouterr().err
+    assert f"there are no results under '{tmp_path / 'no'}' to merge" in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
     assert main(["store", "merge", str(a), str(a)]) == 2
     assert "cannot be merged with itself" in capsys.readouterr().err
     assert main(["store", "merge", str(tmp_path / "no"), str(a)]) == 2
     assert not (tmp_path / "no").exists()
+    assert main(["store", "merge", str(a), str(a / "store"), "--conflicts", str(tmp_path / "no" / "c.csv")]) == 2
+
+
+def test_nothing_is_written_before_a_refusal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = results(tmp_path / "a", {"x": 0.5}), results(tmp_path / "b", {"y": 0.5})
+    for words, sentence in (
+        (["--into", str(b)], f"'{b}' cannot be merged with itself"),
+        (["--conflicts", str(tmp_path / "no" / "c.csv")], "there is no folder for"),
+    ):
+        assert main(["store", "merge", str(a), str(b), *words]) == 2
+        said = capsys.readouterr()
+        assert sentence in said.err and said.out == ""
+        assert set(Store.open(b).records()) == {KEYS["y"]} and set(Store.open(a).records()) == {KEYS["x"]}
+
+
+def test_a_folder_named_twice_is_merged_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = results(tmp_path / "a", {"x": 0.5}), results(tmp_path / "b", {"x": 0.75})
+    assert main(["store", "merge", str(a), str(b), str(b / "store")]) == 3
+    said = capsys.readouterr().out
+    assert said.count("with other outcomes") == said.count(KEYS["x"]) == 1

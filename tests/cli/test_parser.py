@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+QUICKSTART = str(Path(__file__).resolve().parents[2] / "studies" / "quickstart.yaml")
 COMMANDS = (
     "run", "plan", "prepare", "check", "status", "export", "report", "show", "studies", "tasks", "methods",
     "backbones", "estimators", "schema",
@@ -70,6 +72,8 @@ def test_store_operations_explain_themselves(harness_command: Command, operation
         (["export", "x"], "the following arguments are required: --to"),
         (["run", "x", "y"], "unexpected argument 'y'"),
         ([], "the following arguments are required: COMMAND"),
+        (["submit", QUICKSTART, "--dry-run", "--sbatch=--"], "'--' is no option of sbatch"),
+        (["run", "--workers=--", "quickstart"], "argument --workers"),
     ],
 )
 def test_a_slip_gets_one_sentence(harness_command: Command, arguments: list[str], sentence: str) -> None:

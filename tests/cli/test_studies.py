@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from harness.cluster.jobs import Job, note_job
 
 ROOT = Path(__file__).resolve().parents[2]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -86,6 +89,25 @@ def test_status_counts_trials(finished: Path, tmp_path: Path, harness_in: Comman
     assert fresh["pending"] == TRIALS and fresh["done"] == 0
     lines = harness_in(finished, "status", "small.yaml").stdout.split()
     assert lines[:2] == ["done", str(TRIALS)]
+
+
+def test_status_says_once_that_slurm_cannot_be_asked(
+    tmp_path: Path, harness_in: Command, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "small.yaml").write_text(small, encoding="utf-8")
+    commands, folder = tmp_path / "bin", tmp_path / "results" / "small"
+    for made in (commands, folder):
+        made.mkdir(parents=True)
+    (commands / "squeue").write_text("#!/bin/sh\nprintf 'no \\377 controller' >&2\nexit 1\n")
+    (commands / "squeue").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    for number in "789":
+        note_job(folder, Job(number, "study", "a.sbatch", "now"))
+    done = harness_in(tmp_path, "status", "small.yaml")
+    assert done.returncode == 0 and done.stdout.count("squeue refused: no") == 1
+    assert [line.split() for line in done.stdout.splitlines()][-5:-2] == [[n, "study", "unknown"] for n in "789"]
+    jobs = json.loads(harness_in(tmp_path, "status", "small.yaml", "--json").stdout)["jobs"]
+    assert [job["state"] for job in jobs] == ["unknown"] * 3
 
 
 def test_export_is_long_and_has_a_column_an_axis(finished: Path, harness_in: Command) -> None:

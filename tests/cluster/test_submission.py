@@ -152,6 +152,62 @@ def test_a_refusal_is_an_error_with_sbatchs_words(file: Path, tmp_path: Path, co
         submit("small", tmp_path / "results", parts)
 
 
+@pytest.mark.parametrize(
+    "said", ["4243;cl", "Welcome to the cluster!\\n4243", "Submitted batch job 4243", "\\377 hello\\n4243;cl\\n"]
+)
+def test_a_jobs_number_may_follow_a_greeting(file: Path, tmp_path: Path, commands: Path, said: str) -> None:
+    program(commands, "sbatch", f"printf '{said}'")
+    parts = plan_submission(harness.load_study(file), file, tmp_path / "results", Request(), [])
+    (job,) = submit("small", tmp_path / "results", parts)
+    assert job.number == "4243" and jobs_of(tmp_path / "results" / "small") == [job]
+
+
+@pytest.mark.parametrize("said", ["4243 jobs", "²", ""])
+def test_a_job_that_may_be_there_is_not_passed_over(file: Path, tmp_path: Path, commands: Path, said: str) -> None:
+    program(commands, "sbatch", f"printf '{said}'")
+    parts = plan_submission(harness.load_study(file), file, tmp_path / "results", Request(), [])
+    with pytest.raises(HarnessError, match=r"no job number but .*; a job may have been submitted: `squeue --me`"):
+        submit("small", tmp_path / "results", parts)
+
+
+def test_what_was_submitted_before_a_refusal_is_named(file: Path, tmp_path: Path, commands: Path) -> None:
+    """A shared part and two shards; the third of them is one too many."""
+    numbered(commands)
+    program(commands, "scontrol", "echo 'MaxArraySize = 3'")
+    file.write_text(STUDY.replace("[digits_upright]", "[digits_upright, digits_invert]"), encoding="utf-8")
+    parts = plan_submission(harness.load_study(file), file, tmp_path / "results", Request(array=5), [])
+    once = (commands / "sbatch").read_text()
+    (commands / "sbatch").write_text(once + f'\n[ "$(cat {commands}/n)" -lt 103 ] || {{ echo no more >&2; exit 1; }}\n')
+    told = r"no more; submitted before that: 101 \(shared\), 102 \(shards 1-2\), to be ended by `scancel 101 102`"
+    with pytest.raises(HarnessError, match=told):
+        submit("small", tmp_path / "results", parts)
+    assert [job.number for job in jobs_of(tmp_path / "results" / "small")] == ["101", "102"]
+
+
+def test_logs_lie_where_slurm_can_name_them(file: Path, tmp_path: Path) -> None:
+    study = harness.load_study(file)
+    with pytest.raises(HarnessError, match=r"no log of a job can lie in .*: choose results whose path has no blanks"):
+        plan_submission(study, file, tmp_path / "two words", Request(), [])
+    (one,) = plan_submission(study, file, tmp_path / "per%j", Request(), [])
+    assert f"#SBATCH --output={tmp_path}/per%%j/small/slurm-%j.log\n" in one.script
+
+
+@pytest.mark.parametrize(("status", "requeued"), [(0, 0), (1, 0), (3, 0), (137, 0), (139, 0), (138, 1), (143, 1)])
+@pytest.mark.parametrize("template", ["run_study.sbatch", "run_array.sbatch"])
+def test_only_a_run_that_was_told_to_end_goes_back_into_the_queue(
+    commands: Path, template: str, status: int, requeued: int
+) -> None:
+    """What a lack of memory (137) or a fault (139) ends would end in the same way for ever."""
+    program(commands, "squeue", "echo RUNNING")
+    program(commands, "scontrol", "true")
+    program(commands, "harness", f"exit {status}")
+    words = ["bash", str(Path(__file__).resolve().parents[2] / "slurm" / template), "shards.json", "0", "study.yaml"]
+    numbers = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "1", "SLURM_CPUS_ON_NODE": "1"}
+    done = subprocess.run(words, env={**os.environ, **numbers}, capture_output=True, timeout=120, check=False)
+    assert done.returncode == status, done.stderr
+    assert sum("requeue" in line for line in calls(commands)) == requeued
+
+
 def test_a_machine_without_slurm_says_so(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = plan_submission(harness.load_study(file), file, tmp_path / "results", Request(), [])
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -176,7 +232,8 @@ def test_states_come_from_one_question_for_all_jobs(tmp_path: Path, commands: Pa
 
 def test_jobs_that_nobody_remembers_have_ended(tmp_path: Path, commands: Path) -> None:
     note_job(tmp_path, Job("7", "study", "a.sbatch", "now"))
-    (tmp_path / "jobs.jsonl").open("a").write('{"torn": ')
+    with (tmp_path / "jobs.jsonl").open("ab") as lines:
+        lines.write(b'{"number": 5, "what": "study", "script": "a", "submitted": "now"}\n[]\n\xff\n{"torn": ')
     program(commands, "squeue", "true")
     program(commands, "sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
     assert states_of(jobs_of(tmp_path)) == {"7": {FORGOTTEN: 1}}
@@ -187,8 +244,7 @@ def test_jobs_that_nobody_remembers_have_ended(tmp_path: Path, commands: Path) -
 
 def test_nothing_left_is_not_submitted(file: Path, tmp_path: Path) -> None:
     harness.run(file, tmp_path / "results", in_process=True, progress="none")
-    with pytest.raises(HarnessError, match="nothing left to run"):
-        plan_submission(harness.load_study(file), file, tmp_path / "results", Request(), [])
+    assert plan_submission(harness.load_study(file), file, tmp_path / "results", Request(), []) == []
 
 
 @pytest.mark.parametrize("template", ["run_study.sbatch", "run_array.sbatch"])

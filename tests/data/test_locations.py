@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.data import locations
+from harness.errors import HarnessError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -89,3 +90,18 @@ def test_unfinished_work_is_removed_also_after_an_error(cache: Path) -> None:
         (folder / "half").write_text("x")
         raise KeyboardInterrupt
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("variable", ["HARNESS_SCRATCH", "SLURM_TMPDIR", "HARNESS_CACHE"])
+def test_a_folder_that_is_none_is_named_by_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name in ("HARNESS_SCRATCH", "SLURM_TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(variable, str(tmp_path / "file"))
+    with (
+        pytest.raises(HarnessError, match=f"{variable} names no folder to write to: Not a directory"),
+        locations.one_at_a_time("work"),
+    ):
+        pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -129,8 +130,10 @@ def test_inside_a_slurm_job_a_local_ray_is_deaf_to_what_announces_the_end(
 def test_a_cluster_is_joined_only_by_its_address(monkeypatch: pytest.MonkeyPatch, clean_environment: None) -> None:
     ray = fake_ray()
     monkeypatch.setattr(session, "load_ray", lambda: ray)
-    made = session.start_session(3, None, address="10.0.0.1:6379")
-    assert ray.calls[0]["address"] == "10.0.0.1:6379" and "_temp_dir" not in ray.calls[0]
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        made = session.start_session(3, None, address=address)
+    assert ray.calls[0]["address"] == address and "_temp_dir" not in ray.calls[0]
     assert made.folder is None and "RAY_AUTH_TOKEN" not in os.environ
 
 
@@ -143,7 +146,13 @@ def test_a_ray_that_this_process_started_is_used_and_left(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(
     ("address", "words"),
-    [(None, "Ray did not start: nobody there"), ("10.0.0.1:1", "no Ray cluster can be joined at 10.0.0.1:1")],
+    [
+        (None, "Ray did not start: nobody there"),
+        ("ray-head", "no Ray cluster can be joined at ray-head: nobody there"),
+        ("127.0.0.1:1", "no Ray cluster can be joined at 127.0.0.1:1: nobody answers there"),
+        ("nowhere.invalid:6379", "no Ray cluster can be joined at nowhere.invalid:6379: nobody answers there"),
+        ("127.0.0.1:99999", "no Ray cluster can be joined at 127.0.0.1:99999: nobody answers there"),
+    ],
 )
 def test_a_ray_that_does_not_start_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, clean_environment: None, address: str | None, words: str
