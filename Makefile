@@ -15,7 +15,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 # Packages up to this size are fetched for test-packaged: 13 of them, 35 MB together.
 SMALL := 7MB
 
-# All of them, or some files of them. AS_ROOT: what runs a command as root, such as `sudo -n`, for who is not.
+# All of them, or some, as pytest names them. AS_ROOT: what runs a command as root, such as `sudo -n`, for who is not.
 SLURM_TESTS := tests/slurm
 AS_ROOT :=
 

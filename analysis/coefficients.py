@@ -51,7 +51,7 @@ def kernel(x: np.ndarray, y: np.ndarray, kind: Kind, variant: str) -> Kernel:
     return _weighted_kendall(y, x) if variant == "y" else _weighted_kendall(x, y)
 
 
-def each_coefficient(x: np.ndarray, y: np.ndarray, kind: Kind, variant: str) -> np.ndarray:
+def row_coefficients(x: np.ndarray, y: np.ndarray, kind: Kind, variant: str) -> np.ndarray:
     """The coefficient of every row of x with the same row of y, both float [B, n] without NaN; NaN where undefined."""
     found = np.full(len(x), np.nan)
     if x.shape[1] < 2:

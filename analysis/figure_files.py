@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FEWEST = 6  # figures below which processes take longer to start than to draw
-_MOST = 8  # processes at once: each holds about 250 MB
+_MOST = 8  # processes at once: each holds about 200 MB
 _IDLE = 10  # seconds after which a process without work ends
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.coefficients import Kind, each_coefficient
+from analysis.coefficients import Kind, row_coefficients
 from analysis.correlation import aligned, choose_variant, undefined
 from harness.errors import HarnessError
 
@@ -93,7 +93,7 @@ def permutation_test(
     what = "tasks" if together else "rows and columns"
     fine = ~(np.isnan(a) | np.isnan(b))
     n, reason = int(fine.sum()), undefined(a[fine], b[fine], kind, chosen)
-    estimate = float("nan") if reason else float(each_coefficient(a[fine][None], b[fine][None], kind, chosen)[0])
+    estimate = float("nan") if reason else float(row_coefficients(a[fine][None], b[fine][None], kind, chosen)[0])
     if not reason and min(a.shape) < FEWEST_TASKS:
         reason = f"fewer than {FEWEST_TASKS} tasks to permute"
     if reason:
@@ -125,7 +125,7 @@ def _permuted(
     for n in np.unique(sizes):
         own = sizes == n
         x, y = (values[own][fine[own]].reshape(-1, n) for values in (moved, still))
-        found[own] = each_coefficient(x, y, kind, variant)
+        found[own] = row_coefficients(x, y, kind, variant)
     return found
 
 

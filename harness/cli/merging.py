@@ -29,7 +29,7 @@ def merge(arguments: argparse.Namespace) -> int:
     folders = [_results(folder) for folder in (arguments.folder, *arguments.others)]
     target = arguments.into or folders.pop(0)
     folders = list(dict.fromkeys(folders))
-    for folder in folders:
+    for folder in folders:  # all of them before anything is written
         if not Store.exists(folder):
             raise HarnessError(f"there are no results under '{folder}' to merge")
         if local_folder(folder).resolve() == local_folder(target).resolve():

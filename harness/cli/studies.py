@@ -93,6 +93,8 @@ def status(arguments: argparse.Namespace) -> int:
     described = _described(arguments)
     counts = harness.api.status(described, arguments.results)
     jobs, problem = _jobs(harness.api.study_name(described), arguments.results)
+    if problem:
+        print(problem, file=sys.stderr)
     if arguments.json:
         print(json.dumps({**counts, "jobs": jobs} if jobs else counts))
         return DONE
@@ -100,13 +102,11 @@ def status(arguments: argparse.Namespace) -> int:
     if jobs:
         rows = [(job["job"], job["what"], job["state"]) for job in jobs]
         print("\n" + columns([("job", "what", "Slurm says"), *rows]))
-    if problem:
-        print(f"\n{problem}")
     return DONE
 
 
 def _jobs(name: str, results: str) -> tuple[list[dict[str, str]], str]:
-    """Return the jobs that were submitted for a study with their states, asked once for all; why there are none."""
+    """Return the jobs that were submitted for a study with their states, asked once for all; why they are unknown."""
     from harness.cluster import jobs_of, states_of
     from harness.store import local_folder
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis import coefficients
-from analysis.coefficients import SELECTIONS, VARIANTS, each_coefficient, kernel, top_k
+from analysis.coefficients import SELECTIONS, VARIANTS, kernel, row_coefficients, top_k
 
 EVERY = [(kind, variant) for kind, variants in VARIANTS.items() if kind not in SELECTIONS for variant in variants]
 CHOICES = [(kind, variant) for kind in SELECTIONS for variant in ("top-1", "top-2", "top-3")]
@@ -146,7 +146,7 @@ def test_each_row_has_its_own_coefficient(kind, variant):
     rng = np.random.default_rng(0)
     x, y = (rng.integers(0, 5, (40, 9)).astype(float) for _ in range(2))
     x[3], y[7] = 1.0, 2.0
-    found = each_coefficient(x, y, kind, variant)
+    found = row_coefficients(x, y, kind, variant)
     for a, b, value in zip(x, y, found, strict=True):
         if kind == "regret":
             first_two = sorted(range(9), key=lambda k: (-a[k], b[k]))[:2]
@@ -160,9 +160,9 @@ def test_each_row_has_its_own_coefficient(kind, variant):
 def test_rows_without_a_coefficient_are_nan():
     infinite = np.array([[1.0, np.inf, 2.0, 0.0], [1.0, 2.0, 3.0, 4.0]])
     y = np.array([[1.0, 3.0, 2.0, 0.5], [0.0, 2.0, 3.0, 4.0]])
-    assert np.isnan(each_coefficient(infinite, y, "pearson", "product-moment")).tolist() == [True, False]
-    assert each_coefficient(infinite, y, "spearman", "average ranks") == pytest.approx([1.0, 1.0])
-    assert np.isnan(each_coefficient(infinite, y, "rel", "top-1")).tolist() == [False, True]
-    assert np.isnan(each_coefficient(infinite, y, "regret", "top-5")).all()
-    assert np.isnan(each_coefficient(infinite[:, :1], y[:, :1], "spearman", "average ranks")).all()
-    assert each_coefficient(np.empty((0, 4)), np.empty((0, 4)), "spearman", "average ranks").shape == (0,)
+    assert np.isnan(row_coefficients(infinite, y, "pearson", "product-moment")).tolist() == [True, False]
+    assert row_coefficients(infinite, y, "spearman", "average ranks") == pytest.approx([1.0, 1.0])
+    assert np.isnan(row_coefficients(infinite, y, "rel", "top-1")).tolist() == [False, True]
+    assert np.isnan(row_coefficients(infinite, y, "regret", "top-5")).all()
+    assert np.isnan(row_coefficients(infinite[:, :1], y[:, :1], "spearman", "average ranks")).all()
+    assert row_coefficients(np.empty((0, 4)), np.empty((0, 4)), "spearman", "average ranks").shape == (0,)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -132,6 +134,25 @@ def test_a_seed_that_is_averaged_over_is_not_averaged_over_within_itself(grid_fr
     assert (seeds.values == transfer_matrix(rows, filter={"method": "probe"}).values).all()
     both = transfer_matrix(rows, over=["seed", "method"])
     assert caption_of(both, False) == "Mean over seeds. Averaged over method within each seed, then over seeds."
+
+
+def test_the_size_of_text_is_not_left_to_chance():
+    """Of values whose texts are as long but not as wide: sets of texts have another order in another process."""
+    code = (
+        "import numpy as np\nfrom types import SimpleNamespace\nfrom analysis.heatmap_layout import annotation\n"
+        "values = np.array([[11.1, -5.0, 40.0, -1.1]])\n"
+        "matrix = SimpleNamespace(values=values, signed=False, spread=values * np.nan, col_labels=values,\n"
+        "    symbols=lambda *_, **__: '', unit=SimpleNamespace(text=lambda value, _: f'{value:.1f}'))\n"
+        "print(annotation(matrix, 0.35, 0.3, True)[0])"
+    )
+    sizes = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": str(seed)}, capture_output=True,
+            text=True, check=True,
+        ).stdout
+        for seed in range(4)
+    }  # fmt: skip
+    assert len(sizes) == 1
 
 
 def test_the_legend_counts_gaps_and_breaks_into_lines(matrix):
